@@ -1,0 +1,1 @@
+"""Exporter: what beacon nodes, execution nodes and the chain say, as Prometheus metrics."""

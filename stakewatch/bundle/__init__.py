@@ -1,0 +1,1 @@
+"""The bundle folder: its configuration, what is built from it, the checks on it, the reports about it."""
