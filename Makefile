@@ -1,0 +1,82 @@
+# The two commands of a newcomer: `make demo` and `make test`. `make help` lists all.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: ## virtual environment with the pinned packages (every target does it first)
+	@$(PYTHON) tools/bootstrap.py
+
+.PHONY: demo
+demo: setup ## a simulated fleet, a fault, the alerts that follow (FAULT=NAME, FAULT=list)
+ifeq ($(FAULT),list)
+	@$(BIN)/stakewatch demo --list
+else
+	@$(BIN)/stakewatch tools --install promql prometheus promtool alertmanager
+	@$(BIN)/stakewatch demo $(if $(FAULT),--fault $(FAULT))
+endif
+
+.PHONY: tools
+tools: setup ## find or build every pinned program
+	@$(BIN)/stakewatch tools --install
+
+.PHONY: test
+test: tools ## every test, the real chain included
+	@$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+
+.PHONY: unit
+unit: setup ## the tests that start no program but our parser
+	@$(BIN)/stakewatch tools --install promql
+	@$(BIN)/python -m pytest tests/unit $(PYTEST_ARGUMENTS)
+
+.PHONY: e2e
+e2e: tools ## a real chain on loopback, our exporter and rules on it (report e2e)
+	@$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGUMENTS)
+
+.PHONY: build
+build: setup ## what machines load, into build/, and dashboards/json
+	@$(BIN)/stakewatch tools --install promql
+	@$(BIN)/stakewatch build
+	@$(BIN)/stakewatch dashboards
+
+.PHONY: check
+check: setup ## static checks of rules, tests, dashboards and catalogue (report rules)
+	@$(BIN)/stakewatch tools --install promql prometheus promtool promtool2
+	@$(BIN)/stakewatch check
+
+.PHONY: rules-test
+rules-test: setup ## promtool unit tests of the rules on both majors
+	@$(BIN)/stakewatch tools --install promql prometheus promtool promtool2
+	@$(BIN)/stakewatch test
+
+.PHONY: report
+report: setup ## all reports side by side
+	@$(BIN)/stakewatch report
+
+.PHONY: lint
+lint: setup ## formatter, ruff, mypy
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: setup ## write the formatter's result
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: lock
+lock: ## renew requirements.lock from pyproject.toml (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --all-extras --upgrade pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean: ## remove what was built (keeps .venv and .tools)
+	@rm -rf build .mypy_cache .ruff_cache .pytest_cache
