@@ -53,7 +53,7 @@ def run(what: str, arguments: list[str]) -> None:
         tail = "\n".join(LOG.read_text(errors="replace").splitlines()[-15:])
         sys.exit(
             f"{tail}\nsetup: {what} failed with exit code {process.returncode}; the whole log is {LOG}\n"
-            "  pip needs a package index that it can reach (its own configuration says which); then run make again"
+            "  pip must reach a package index (its own configuration says which); then run make again"
         )
     say(f"{what}: done in {time.monotonic() - started:.0f} s")
 
