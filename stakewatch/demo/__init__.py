@@ -1,0 +1,1 @@
+"""The demo: a simulated fleet, the real exporter, Prometheus and Alertmanager, one fault, what follows."""
