@@ -3,8 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
+
+from stakewatch.bundle.document import Document, read_document, read_text
+from stakewatch.bundle.folder import Bundle
+from stakewatch.bundle.keys import ListedKey, listed_keys
+from stakewatch.bundle.problems import Problem, as_error
+from stakewatch.bundle.references import duplicate_keys, members, reference_problems
+from stakewatch.bundle.validation import schema_problems
+
+_MOST_PROBLEMS = 1000
 
 
 class Role(StrEnum):
@@ -142,3 +153,110 @@ class Configuration:
     def execution_nodes(self) -> tuple[Node, ...]:
         """Execution nodes in the order in which the exporter asks them."""
         return tuple(node for node in self.nodes if node.role is Role.EXECUTION)
+
+
+def load_configuration(path: Path) -> Configuration:
+    """Return what the file at `path` says, defaults filled in.
+
+    Relative paths in it (key files, the state file) are relative to its folder.
+    Raises InputError with file, line and mend of everything that is wrong with it.
+    """
+    return load_configuration_text(read_text(path), path)
+
+
+def load_configuration_text(text: str, path: Path) -> Configuration:
+    """Return what `text` says, as if it stood at `path`; raises as `load_configuration` does."""
+    document = read_document(text, path)
+    problems = list(document.problems)
+    problems += islice(schema_problems(document), _MOST_PROBLEMS)
+    problems += islice(reference_problems(document), _MOST_PROBLEMS)
+    keys, key_problems = _keys(document)
+    problems += key_problems
+    if problems:
+        raise as_error(problems)
+    return _configuration(document, keys)
+
+
+def bundle_configuration(bundle: Bundle, path: Path | None = None) -> Configuration:
+    """Return the configuration at `path`, else that of the bundle's `stakewatch.yaml`, else the defaults.
+
+    Raises InputError as `load_configuration` does; only a missing `stakewatch.yaml` is no error.
+    """
+    if path is None:
+        path = bundle.root / "stakewatch.yaml"
+        if not path.exists():
+            return Configuration()
+    return load_configuration(path)
+
+
+def _keys(document: Document) -> tuple[list[tuple[str, ...]], list[Problem]]:
+    """Return the keys of each group in the order of the groups, and what is wrong with them."""
+    groups: list[tuple[str, list[ListedKey]]] = []
+    problems: list[Problem] = []
+    for place, entry in members(document, "groups"):
+        listed: list[ListedKey] = []
+        for key in listed_keys(document, entry.get("keys"), (*place, "keys")):
+            if isinstance(key, ListedKey):
+                listed.append(key)
+            elif len(problems) < _MOST_PROBLEMS:
+                problems.append(key)
+        groups.append((str(entry.get("name")), listed))
+    problems += islice(duplicate_keys(groups), _MOST_PROBLEMS)
+    return [tuple(key.key for key in listed) for _, listed in groups], problems
+
+
+def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configuration:
+    """Build the types from a document in which nothing is wrong."""
+    data: Any = document.data or {}
+    fleet: dict[str, Any] = data.get("fleet") or {}
+    place = {key: fleet[key] for key in ("cluster", "region") if key in fleet}
+    nodes = [
+        Node(**{**place, **entry, "role": role, "url": entry["url"].rstrip("/")})
+        for role, name in ((Role.BEACON, "beacon_nodes"), (Role.EXECUTION, "execution_nodes"))
+        for entry in fleet.get(name) or []
+    ]
+    clients = [
+        ValidatorClient(**{**place, **entry, "beacon_nodes": tuple(entry["beacon_nodes"])})
+        for entry in fleet.get("validator_clients") or []
+    ]
+    groups = [
+        Group(
+            name=entry["name"],
+            validator_client=entry["validator_client"],
+            keys=group_keys,
+            labels=MappingProxyType(entry.get("labels") or {}),
+            fee_recipients=tuple(address.lower() for address in entry.get("fee_recipients") or []),
+            enabled=entry.get("enabled", True),
+        )
+        for entry, group_keys in zip(fleet.get("groups") or [], keys, strict=True)
+    ]
+    return Configuration(
+        network=data.get("network", "mainnet"),
+        nodes=tuple(nodes),
+        validator_clients=tuple(clients),
+        groups=tuple(groups),
+        health=Health(**(data.get("health") or {})),
+        objectives=Objectives(**(data.get("objectives") or {})),
+        expected_versions=MappingProxyType(data.get("expected_versions") or {}),
+        overrides=MappingProxyType(
+            {alert: _override(entry) for alert, entry in (data.get("overrides") or {}).items()}
+        ),
+        evaluator=data.get("evaluator", "prometheus"),
+        exporter=_exporter(data.get("exporter") or {}, document.path.parent),
+        urls=Urls(**{name: url.rstrip("/") for name, url in (data.get("urls") or {}).items()}),
+    )
+
+
+def _override(entry: dict[str, Any]) -> Override:
+    fields = {"duration" if key == "for" else key: value for key, value in entry.items()}
+    return Override(**{**fields, "labels": MappingProxyType(entry.get("labels") or {})})
+
+
+def _exporter(entry: dict[str, Any], folder: Path) -> ExporterSettings:
+    settings = {key: value for key, value in entry.items() if key not in ("listen", "state_file")}
+    if "listen" in entry:
+        host, _, port = entry["listen"].rpartition(":")
+        settings |= {"listen_host": host.strip("[]"), "listen_port": int(port)}
+    if entry.get("state_file") is not None:
+        settings["state_file"] = str(folder / entry["state_file"])
+    return ExporterSettings(**settings)

@@ -1,0 +1,192 @@
+"""What a schema cannot say of `stakewatch.yaml`: names that must exist or be unique, sound addresses.
+
+All functions take a document that may have failed its schema, and pass over what has another shape.
+"""
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
+
+from stakewatch.bundle.document import Data, Document, Place
+from stakewatch.bundle.keys import ListedKey
+from stakewatch.bundle.problems import Problem, did_you_mean, quoted
+
+NODE_LISTS = ("beacon_nodes", "execution_nodes")
+MEMBER_LISTS = (*NODE_LISTS, "validator_clients")
+MAXIMUM_PORT = 65535
+SHOWN_OF_KEY = 14
+
+
+def reference_problems(document: Document) -> Iterator[Problem]:
+    """Yield all problems of `document` that are not about its shape and not about keys."""
+    yield from _unique(document, MEMBER_LISTS, "instance")
+    yield from _unique(document, ("groups",), "name")
+    yield from _placed(document)
+    yield from _known(document, "beacon_nodes", "execution_node", "execution_nodes", "execution node")
+    yield from _known(document, "validator_clients", "beacon_nodes", "beacon_nodes", "beacon node")
+    yield from _known(document, "groups", "validator_client", "validator_clients", "validator client")
+    yield from _repeated_beacon_nodes(document)
+    yield from _urls(document)
+    yield from _port(document)
+
+
+def duplicate_keys(groups: Sequence[tuple[str, Sequence[ListedKey]]]) -> Iterator[Problem]:
+    """Yield a problem for each key that stands twice, in one of the named groups or in two."""
+    seen: dict[str, tuple[str, ListedKey]] = {}
+    for group, keys in groups:
+        for key in keys:
+            if key.key not in seen:
+                seen[key.key] = (group, key)
+                continue
+            other, first = seen[key.key]
+            shown = key.key if len(key.key) <= SHOWN_OF_KEY else key.key[:SHOWN_OF_KEY] + "…"
+            yield Problem(
+                path=key.path,
+                line=key.line,
+                what=f"the key {shown} of group {quoted(group)} stands already in group {quoted(other)}, "
+                f"at {first.path}:{first.line}",
+                mend="a key belongs to one group and one validator client: remove one of the two",
+            )
+
+
+def members(document: Document, name: str) -> Iterator[tuple[Place, dict[str, Data]]]:
+    """Yield the entries of the list `fleet.<name>` that are mappings, with their places."""
+    fleet = document.data.get("fleet") if isinstance(document.data, dict) else None
+    entries = fleet.get(name) if isinstance(fleet, dict) else None
+    for number, entry in enumerate(entries if isinstance(entries, list) else []):
+        if isinstance(entry, dict):
+            yield ("fleet", name, number), entry
+
+
+def _problem(document: Document, place: Place, what: str, mend: str) -> Problem:
+    return Problem(path=document.path, line=document.line(place), what=what, mend=mend)
+
+
+def _unique(document: Document, lists: Sequence[str], key: str) -> Iterator[Problem]:
+    seen: dict[str, Place] = {}
+    for name in lists:
+        for place, entry in members(document, name):
+            value = entry.get(key)
+            if not isinstance(value, str):
+                continue
+            where = (*place, key)
+            if value in seen:
+                yield _problem(
+                    document,
+                    where,
+                    f"{key} {quoted(value)} stands a second time, first on line {document.line(seen[value])}",
+                    f"give each of {', '.join(lists)} its own {key}",
+                )
+            seen.setdefault(value, where)
+
+
+def _placed(document: Document) -> Iterator[Problem]:
+    """Yield a problem for each process without cluster or region, of its own or of the fleet."""
+    fleet = document.data.get("fleet") if isinstance(document.data, dict) else None
+    for key in ("cluster", "region"):
+        if isinstance(fleet, dict) and fleet.get(key) is not None:
+            continue
+        for name in MEMBER_LISTS:
+            for place, entry in members(document, name):
+                if key not in entry:
+                    yield _problem(
+                        document,
+                        place,
+                        f"{quoted(entry.get('instance'))} has no {key}, and neither has the fleet",
+                        f"add {key}: NAME under fleet",
+                    )
+
+
+def _known(document: Document, name: str, key: str, of: str, kind: str) -> Iterator[Problem]:
+    """Yield a problem for each word under `key` that is no instance of the list `of`."""
+    instances = [str(entry["instance"]) for _, entry in members(document, of) if "instance" in entry]
+    known = set(instances)
+    for place, entry in members(document, name):
+        value = entry.get(key)
+        words: list[tuple[Place, Data]] = (
+            [((*place, key, number), word) for number, word in enumerate(value)]
+            if isinstance(value, list)
+            else [((*place, key), value)]
+        )
+        for where, word in words:
+            if isinstance(word, str) and word not in known:
+                yield _problem(
+                    document,
+                    where,
+                    f"there is no {kind} {quoted(word)}",
+                    did_you_mean(
+                        word,
+                        instances[:50],
+                        f"name one of fleet.{of}" if instances else f"add it to fleet.{of}",
+                    ),
+                )
+
+
+def _repeated_beacon_nodes(document: Document) -> Iterator[Problem]:
+    for place, entry in members(document, "validator_clients"):
+        nodes = entry.get("beacon_nodes")
+        for number, node in enumerate(nodes if isinstance(nodes, list) else []):
+            if isinstance(nodes, list) and isinstance(node, str) and node in nodes[:number]:
+                yield _problem(
+                    document,
+                    (*place, "beacon_nodes", number),
+                    f"the beacon node {quoted(node)} stands twice in one list",
+                    "name the primary once, then the backups",
+                )
+
+
+def _urls(document: Document) -> Iterator[Problem]:
+    places: list[tuple[Place, Data]] = [
+        ((*place, "url"), entry.get("url")) for name in NODE_LISTS for place, entry in members(document, name)
+    ]
+    section = document.data.get("urls") if isinstance(document.data, dict) else None
+    if isinstance(section, dict):
+        places += [(("urls", key), value) for key, value in section.items()]
+    for place, value in places:
+        if (
+            isinstance(value, str)
+            and value.startswith(("http://", "https://"))
+            and (found := _url_fault(value))
+        ):
+            yield _problem(document, place, f"this address {found[0]}", found[1])
+
+
+def _url_fault(url: str) -> tuple[str, str] | None:
+    """Return what is wrong with an http address and the mend, without repeating it: it may hold a secret."""
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return "holds a blank or a control character", "write it as http://HOST:PORT"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = parts.hostname
+    except ValueError:
+        return "has no sound host and port", "write it as http://HOST:PORT, a port is 1 to 65535"
+    if "@" in parts.netloc:
+        return (
+            "holds a user or password",
+            "keep secrets out of this file: let the node accept this machine, or put a local proxy before it",
+        )
+    faults: list[tuple[bool, str, str]] = [
+        (not host, "has no host", "write it as http://HOST:PORT"),
+        (port == 0, "has port 0", "a port is 1 to 65535"),
+        (
+            bool(parts.query or parts.fragment) or url.endswith(("?", "#")),
+            "has a ? or #",
+            "write only the base",
+        ),
+    ]
+    return next(((what, mend) for holds, what, mend in faults if holds), None)
+
+
+def _port(document: Document) -> Iterator[Problem]:
+    section = document.data.get("exporter") if isinstance(document.data, dict) else None
+    listen = section.get("listen") if isinstance(section, dict) else None
+    if not isinstance(listen, str):
+        return
+    port = listen.rpartition(":")[2]
+    if port.isascii() and port.isdigit() and int(port[:9]) > MAXIMUM_PORT:
+        yield _problem(
+            document,
+            ("exporter", "listen"),
+            f"port {port[:9]} does not exist",
+            "a port is 0 (any free one) to 65535",
+        )
