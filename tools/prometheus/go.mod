@@ -1,6 +1,6 @@
 module stakewatch.invalid/tools/prometheus
 
-go 1.26.8
+go 1.26.0
 
 tool (
 	github.com/prometheus/prometheus/cmd/prometheus

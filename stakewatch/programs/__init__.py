@@ -1,0 +1,1 @@
+"""Other people's programs: which versions are right, finding or building them, starting and stopping them."""
