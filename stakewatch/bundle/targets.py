@@ -1,5 +1,6 @@
 """The registry of `stakewatch build`: targets register themselves, one builder calls them all."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ class Target:
 
 
 _REGISTRY: dict[str, Target] = {}
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def target(name: str, describes: str) -> Callable[[Render], Render]:
@@ -27,10 +29,12 @@ def target(name: str, describes: str) -> Callable[[Render], Render]:
 
     A room's targets stand in its module `targets.py`, which `stakewatch build` imports.
     The function gets an empty folder, which replaces the old one only when it returns.
-    Raises ValueError when the name is taken.
+    Raises ValueError when the name is taken or cannot name a folder of its own in `build/`.
     """
 
     def register(render: Render) -> Render:
+        if not _NAME.fullmatch(name) or name == "reports":
+            raise ValueError(f"{name!r} cannot name a build target")
         if name in _REGISTRY:
             raise ValueError(f"two build targets are named {name}")
         _REGISTRY[name] = Target(name=name, describes=describes, render=render)

@@ -1,0 +1,100 @@
+"""`stakewatch check`: runs the checks and prints each finding with its place and its mend."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from stakewatch.bundle import checks as checking
+from stakewatch.bundle.folder import Bundle
+from stakewatch.cli.options import bundle_option, configuration_option, json_option, opened
+from stakewatch.cli.output import console, print_json, progress_console
+
+
+@click.command(short_help="Check rules, dashboards, catalogue and documents.")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@bundle_option
+@configuration_option
+@click.option("--list", "only_list", is_flag=True, help="Print which checks there are, and stop.")
+@json_option
+def command(
+    names: tuple[str, ...],
+    bundle_folder: Path,
+    configuration_file: Path | None,
+    *,
+    only_list: bool,
+    as_json: bool,
+) -> None:
+    """Run the checks NAME (default: all; a room's name stands for all its checks).
+
+    Exits 1 when a check finds something or cannot be carried out.
+    """
+    if only_list:
+        _print_list(names, as_json=as_json)
+        return
+    bundle, configuration = opened(bundle_folder, configuration_file)
+    with progress_console().status("check") as status:
+        outcomes = checking.run_checks(
+            bundle, configuration, names, lambda name: status.update(f"check {name}")
+        )
+    if as_json:
+        print_json([_as_data(outcome, bundle) for outcome in outcomes])
+    else:
+        _print_outcomes(outcomes, bundle)
+    if not all(outcome.passed for outcome in outcomes):
+        sys.exit(1)
+
+
+def _print_outcomes(outcomes: tuple[checking.Outcome, ...], bundle: Bundle) -> None:
+    output = console()
+    for outcome in outcomes:
+        for finding in outcome.findings:
+            place = _place(finding, bundle)
+            output.print(f"{place}: {outcome.check.name}: {finding.message}", soft_wrap=True)
+            output.print(f"  {finding.mend}", soft_wrap=True)
+        if outcome.error is not None:
+            output.print(f"{outcome.check.name} could not be carried out: {outcome.error}", soft_wrap=True)
+    failed = [outcome.check.name for outcome in outcomes if not outcome.passed]
+    found = sum(len(outcome.findings) for outcome in outcomes)
+    summary = f"{len(outcomes)} checks, {found} findings"
+    output.print(f"{summary}; failed: {', '.join(failed)}" if failed else summary, soft_wrap=True)
+
+
+def _place(finding: checking.Finding, bundle: Bundle) -> str:
+    place = f"{_relative(finding.path, bundle)}:{finding.line}"
+    return f"{place}:{finding.column}" if finding.column else place
+
+
+def _relative(path: Path, bundle: Bundle) -> str:
+    return str(path.relative_to(bundle.root) if path.is_relative_to(bundle.root) else path)
+
+
+def _as_data(outcome: checking.Outcome, bundle: Bundle) -> dict[str, object]:
+    return {
+        "check": outcome.check.name,
+        "passed": outcome.passed,
+        "error": None if outcome.error is None else str(outcome.error),
+        "seconds": round(outcome.seconds, 3),
+        "findings": [
+            {
+                "path": _relative(finding.path, bundle),
+                "line": finding.line,
+                "column": finding.column,
+                "message": finding.message,
+                "mend": finding.mend,
+            }
+            for finding in outcome.findings
+        ],
+    }
+
+
+def _print_list(names: tuple[str, ...], *, as_json: bool) -> None:
+    known = checking.checks(names)
+    if as_json:
+        print_json([{"check": one.name, "describes": one.describes} for one in known])
+        return
+    table = Table("check", "what it finds")
+    for one in known:
+        table.add_row(one.name, one.describes)
+    console().print(table)

@@ -1,0 +1,102 @@
+"""`stakewatch config`: says whether a configuration is right, and what it comes to."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from stakewatch.bundle.configuration import Configuration, load_configuration
+from stakewatch.bundle.reference import configuration_reference
+from stakewatch.bundle.validation import schema
+from stakewatch.cli.output import console, print_json
+
+
+@click.command(short_help="Validate stakewatch.yaml and print what it comes to.")
+@click.argument("file", type=click.Path(path_type=Path), default=Path("stakewatch.yaml"), metavar="[FILE]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the whole configuration as JSON, defaults filled in."
+)
+@click.option("--schema", "as_schema", is_flag=True, help="Print the JSON Schema, for editors.")
+@click.option("--reference", "as_reference", is_flag=True, help="Print docs/configuration.md.")
+def command(file: Path, *, as_json: bool, as_schema: bool, as_reference: bool) -> None:
+    """Validate FILE (default: stakewatch.yaml) and print what it comes to, defaults filled in.
+
+    Exits 2 with every mistake, its line and its mend when the file is not right.
+    """
+    if as_schema:
+        print_json(schema())
+    elif as_reference:
+        sys.stdout.write(configuration_reference())
+    elif as_json:
+        print_json(_plain(load_configuration(file)))
+    else:
+        _print_configuration(load_configuration(file))
+
+
+def _print_configuration(configuration: Configuration) -> None:
+    output = console()
+    output.print(f"network {configuration.network}, evaluated by {configuration.evaluator}")
+    for table in (
+        _settings(configuration),
+        _nodes(configuration),
+        _validator_clients(configuration),
+        _groups(configuration),
+        _overrides(configuration),
+    ):
+        if table.row_count:
+            output.print(table)
+
+
+def _settings(configuration: Configuration) -> Table:
+    table = Table("setting", "value")
+    for section in ("health", "objectives", "exporter", "urls", "expected_versions"):
+        for name, value in _plain(getattr(configuration, section)).items():
+            table.add_row(f"{section}.{name}", "" if value is None else str(value))
+    return table
+
+
+def _nodes(configuration: Configuration) -> Table:
+    table = Table("node", "role", "implementation", "cluster", "region", "url", "execution node")
+    for node in configuration.nodes:
+        rest = (node.cluster, node.region, node.url, node.execution_node or "")
+        table.add_row(node.instance, node.role, node.implementation, *rest)
+    return table
+
+
+def _validator_clients(configuration: Configuration) -> Table:
+    table = Table("validator client", "implementation", "cluster", "region", "primary", "backups")
+    for client in configuration.validator_clients:
+        primary, *backups = client.beacon_nodes
+        rest = (client.implementation, client.cluster, client.region)
+        table.add_row(client.instance, *rest, primary, ", ".join(backups))
+    return table
+
+
+def _groups(configuration: Configuration) -> Table:
+    table = Table("group", "validator client", "keys", "labels", "enabled")
+    for one in configuration.groups:
+        labels = ", ".join(f"{name}={value}" for name, value in one.labels.items())
+        enabled = "yes" if one.enabled else "NO"
+        table.add_row(one.name, one.validator_client, f"{len(one.keys):,}", labels, enabled)
+    return table
+
+
+def _overrides(configuration: Configuration) -> Table:
+    table = Table("alert", "differs in")
+    for alert, override in configuration.overrides.items():
+        differs = {name: value for name, value in _plain(override).items() if value not in (None, {}, True)}
+        table.add_row(alert, ", ".join(f"{name}: {value}" for name, value in differs.items()))
+    return table
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of a configuration
+    """Return dataclasses and mappings as dicts, tuples as lists, all the way down."""
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value

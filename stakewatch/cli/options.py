@@ -1,0 +1,46 @@
+"""Options that several commands share: which bundle, which configuration, and how to print."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from stakewatch.bundle.configuration import Configuration, bundle_configuration
+from stakewatch.bundle.folder import Bundle, find_bundle
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def bundle_option(command: _Command) -> _Command:
+    """Add `--bundle DIR` as the argument `bundle_folder`, by default the current folder."""
+    return click.option(
+        "--bundle",
+        "bundle_folder",
+        type=click.Path(path_type=Path),
+        default=Path(),
+        metavar="DIR",
+        help="The bundle's folder, or one in it (default: the current one).",
+    )(command)
+
+
+def configuration_option(command: _Command) -> _Command:
+    """Add `--config FILE` as the argument `configuration_file`."""
+    return click.option(
+        "--config",
+        "configuration_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The configuration (default: stakewatch.yaml of the bundle, else defaults).",
+    )(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """Add `--json` as the argument `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
+
+
+def opened(bundle_folder: Path, configuration_file: Path | None) -> tuple[Bundle, Configuration]:
+    """Return what the two options name; raises InputError when either is not there or not right."""
+    bundle = find_bundle(bundle_folder)
+    return bundle, bundle_configuration(bundle, configuration_file)

@@ -1,0 +1,33 @@
+"""Where the command line prints: results on stdout, progress on stderr, colours only on a terminal."""
+
+import json
+import os
+import sys
+from typing import IO, Any
+
+from rich.console import Console
+
+_WIDTH_OF_A_FILE = 160
+
+
+def console() -> Console:
+    """Return the console for results (stdout); text is printed as it is, without markup."""
+    return _console(sys.stdout)
+
+
+def progress_console() -> Console:
+    """Return the console for progress and remarks (stderr), so that results can be piped."""
+    return _console(sys.stderr)
+
+
+def print_json(data: Any) -> None:  # noqa: ANN401 - whatever json can write
+    """Print `data` on stdout as indented JSON, keys in the order given."""
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def _console(stream: IO[str]) -> Console:
+    """Colours follow the terminal and NO_COLOR; what goes to a file is not folded at 80 columns."""
+    wide = not stream.isatty() and "COLUMNS" not in os.environ
+    return Console(
+        file=stream, width=_WIDTH_OF_A_FILE if wide else None, markup=False, highlight=False, emoji=False
+    )
