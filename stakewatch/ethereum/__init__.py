@@ -1,0 +1,1 @@
+"""What is true of the chain and needs no server: clock, specification, rewards, and the two APIs' clients."""
