@@ -1,12 +1,12 @@
 """`stakewatch tools`: which programs are here, where from, why; and bringing those that are missing."""
 
-import json
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from stakewatch.cli.options import json_option
+from stakewatch.cli.output import console, print_json, progress_console
 from stakewatch.errors import StakewatchError
 from stakewatch.programs.build import provide
 from stakewatch.programs.find import Search, search_for
@@ -16,7 +16,7 @@ from stakewatch.programs.pins import PROGRAMS, find_program
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--install", is_flag=True, help="Find or build them (default: all that can be built).")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@json_option
 def command(names: tuple[str, ...], *, install: bool, as_json: bool) -> None:
     """Show each program, its version, where it comes from and why; fail when a named one is missing."""
     programs = [find_program(name) for name in dict.fromkeys(names)]
@@ -27,9 +27,9 @@ def command(names: tuple[str, ...], *, install: bool, as_json: bool) -> None:
             return
     searches = [search_for(program) for program in programs or PROGRAMS.values()]
     if as_json:
-        click.echo(json.dumps([_as_json(search) for search in searches], indent=2))
+        print_json([_as_json(search) for search in searches])
     else:
-        Console().print(_table(searches))
+        console().print(_table(searches))
     missing = [search for search in searches if search.located is None]
     if programs and missing:
         raise StakewatchError(
@@ -40,14 +40,14 @@ def command(names: tuple[str, ...], *, install: bool, as_json: bool) -> None:
 
 def _install(names: Sequence[str]) -> None:
     """Bring the programs; a terminal shows every second what is under way, a log every 15 s."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    progress = progress_console()
+    if not progress.is_terminal:
         provide(names, lambda line: click.echo(f"tools: {line}", err=True))
         return
-    with console.status("tools: looking at what is there") as status:
+    with progress.status("tools: looking at what is there") as status:
         provide(
             names,
-            lambda line: console.print(f"tools: {line}", markup=False, highlight=False),
+            lambda line: progress.print(f"tools: {line}"),
             waiting=lambda line: status.update(f"tools: {line}"),
         )
 

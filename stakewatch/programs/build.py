@@ -77,8 +77,8 @@ class Step:
         """Since it began."""
         return time.monotonic() - self._started
 
-    def tick(self, detail: Callable[[], str]) -> None:
-        """Give a sign of life when it is time for one; `detail` is asked only then."""
+    def tick(self, detail: Callable[[], str] = str) -> None:
+        """Give a sign of life when it is time for one; `detail` is asked only then, and may be empty."""
         now = time.monotonic()
         interval = _HEARTBEAT_SECONDS if self.progress.waiting is None else 1.0
         if now - self._last_sign >= interval:
@@ -96,8 +96,8 @@ def provide(
 ) -> dict[str, Located]:
     """Find each program or make it; safe to interrupt, to repeat, and to run twice at the same time.
 
-    `report` gets one line per step, and every 15 s one that says what is awaited, unless `waiting` takes these
-    (every second).
+    `report` gets one line per step, and every 15 s one that says what is awaited; where `waiting` is given,
+    it gets these instead, every second.
     Raises InputError for an unknown name, StakewatchError with the end of the log when a build fails.
     """
     programs = [find_program(name) for name in dict.fromkeys(names)]
@@ -152,7 +152,7 @@ def _alone(workshop: Workshop, progress: Progress) -> Iterator[None]:
         except BlockingIOError:
             with progress.step("waiting for another build") as step:
                 while not _try_lock(file.fileno()):
-                    step.tick(str)
+                    step.tick()
                     time.sleep(_TICK_SECONDS)
         _sweep(workshop)
         yield
@@ -198,6 +198,7 @@ def _run(
     environment: Mapping[str, str],
     cwd: Path | None,
     mend: str,
+    detail: Callable[[Path], str] = lambda _: "",
 ) -> None:
     """Run one command of a build to its end with signs of life.
 
@@ -205,7 +206,7 @@ def _run(
     """
     with Process.start(arguments, log=log, environment=environment, cwd=cwd) as process:
         while process.running:
-            step.tick(lambda: _detail(log))
+            step.tick(lambda: detail(log))
             time.sleep(_TICK_SECONDS)
         code = process.exit_code
     if code != 0:
@@ -216,8 +217,8 @@ def _run(
         )
 
 
-def _detail(log: Path) -> str:
-    """Say how far a build is, by what Go writes: a line per module it fetches and per package it compiles."""
+def _go_detail(log: Path) -> str:
+    """Say how far Go is by what it writes: a line per module it fetches and per package it compiles."""
     lines = log.read_text(errors="replace").splitlines()
     fetched = sum(line.startswith("go: downloading ") for line in lines)
     return f", {fetched} modules fetched, {len(lines) - fetched} packages compiled" if lines else ""
@@ -282,6 +283,7 @@ def _build_with_go(source: GoBuild, go: Located, workshop: Workshop, progress: P
             cwd=workshop.recipes / source.folder,
             mend="Go must reach a module proxy (`go env GOPROXY` says which) and have some GB of disk; "
             "then run the same command again, it goes on where it stopped",
+            detail=_go_detail,
         )
         _expect_pinned_version(source, bench, log)
         workshop.stamp_path(source).unlink(missing_ok=True)
@@ -352,7 +354,7 @@ def _install_node_project(source: NodeProject, node: Located, workshop: Workshop
         # Without this, node-gyp would fetch the headers from the network.
         environment["npm_config_nodedir"] = str(headers.parent.parent)
     mend = (
-        "npm must reach a registry (its own configuration says which), and native addons need a C++ compiler, "
+        "npm must reach a registry (its own configuration says which); native addons need a C++ compiler, "
         "make and Python (Debian: apt-get install g++ make python3); then run the same command again"
     )
     with (

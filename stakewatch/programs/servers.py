@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 import requests
+from prometheus_api_client import PrometheusConnect
+from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from stakewatch.errors import StakewatchError
 from stakewatch.programs.find import locate
@@ -111,10 +113,6 @@ class Prometheus:
 
         Raises StakewatchError when Prometheus refuses it or does not answer.
         """
-        # The import takes half a second, which only a caller of this method pays.
-        from prometheus_api_client import PrometheusConnect  # noqa: PLC0415
-        from prometheus_api_client.exceptions import PrometheusApiClientException  # noqa: PLC0415
-
         client = PrometheusConnect(url=self.url, session=self._http, timeout=int(_REQUEST_SECONDS))
         parameters = {} if at is None else {"time": repr(at)}
         try:
