@@ -1,0 +1,68 @@
+"""What the run compared: each check with what was expected, what was seen, and whether it holds."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from stakewatch.bundle.reports import Figure, Report, write_report
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison; `chapter` says in which part of the run it was made."""
+
+    chapter: str
+    name: str
+    expected: str
+    seen: str
+    holds: bool
+
+
+@dataclass
+class Ledger:
+    """All checks and measured figures of one run, in their order."""
+
+    checks: list[Check] = field(default_factory=list)
+    detect_seconds: float | None = None
+    resolve_seconds: float | None = None
+
+    def equal(self, chapter: str, name: str, expected: object, seen: object) -> None:
+        """Record that `seen` should equal `expected`."""
+        self.record(chapter, name, expected, seen, holds=seen == expected)
+
+    def record(self, chapter: str, name: str, expected: object, seen: object, *, holds: bool) -> None:
+        """Record a check that another comparison than equality decided."""
+        self.checks.append(Check(chapter, name, str(expected), str(seen), holds))
+
+    def of(self, chapter: str) -> tuple[Check, ...]:
+        """Return the checks of a chapter."""
+        return tuple(check for check in self.checks if check.chapter == chapter)
+
+    def failed(self) -> tuple[Check, ...]:
+        """Return the checks that do not hold."""
+        return tuple(check for check in self.checks if not check.holds)
+
+    def write(self, folder: Path, revision: str, seconds: float) -> Report:
+        """Write `e2e-checks.json` with all checks and the report `e2e.json` into `folder`.
+
+        What was never measured counts as beyond every bar.
+        """
+        figures = (
+            Figure("checks_failed", len(self.failed()), "checks", "== 0"),
+            Figure("checks", len(self.checks), "checks", ">= 1"),
+            Figure("detect_seconds", _measured(self.detect_seconds), "s", "< 60"),
+            Figure("resolve_seconds", _measured(self.resolve_seconds), "s", "< 60"),
+            Figure("seconds", round(seconds, 1), "s"),
+        )
+        report = Report("e2e", revision, round(seconds, 1), figures)
+        write_report(report, folder)
+        checks = [asdict(check) for check in self.checks]
+        (folder / "e2e-checks.json").write_text(json.dumps(checks, indent=1) + "\n", encoding="utf-8")
+        return report
+
+
+_NEVER_SECONDS = 1e9
+
+
+def _measured(seconds: float | None) -> float:
+    return _NEVER_SECONDS if seconds is None else round(seconds, 1)

@@ -1,0 +1,61 @@
+"""What the chain and the exporter said while the run went on, side by side.
+
+A Lodestar node keeps the states of the last few epochs only, so balances are noted slot by slot.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import requests
+
+from tests.e2e.chain import Validator, head_slot, validators_at
+from tests.e2e.devnet import Pair
+from tests.e2e.scrape import Scrape, scrape
+
+_INTERVAL_SECONDS = 0.4
+
+
+@dataclass
+class Recording:
+    """`states` has the validators after each slot that has a block, `scrapes` the exporter's pages in order.
+
+    `unanswered` are the questions that the chain or the exporter left without an answer.
+    """
+
+    states: dict[int, tuple[Validator, ...]] = field(default_factory=dict)
+    scrapes: list[Scrape] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def recording(pair: Pair, exporter: str) -> Iterator[Recording]:
+    """Record the chain as `pair` sees it and the page at `exporter` until the block ends."""
+    record = Recording()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_INTERVAL_SECONDS):
+            try:
+                _note_states(pair, record)
+                record.scrapes.append(scrape(f"{exporter}/metrics"))
+            except (requests.RequestException, ValueError) as error:
+                record.unanswered.append(f"{time.time():.0f}: {error}")
+
+    thread = threading.Thread(target=watch, name="recording", daemon=True)
+    thread.start()
+    try:
+        yield record
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _note_states(pair: Pair, record: Recording) -> None:
+    head = head_slot(pair)
+    for slot in range(max(record.states, default=-1) + 1, head + 1):
+        validators = validators_at(pair, str(slot))
+        if validators is not None:
+            record.states[slot] = validators
