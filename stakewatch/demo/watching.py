@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-import requests
+from stakewatch.programs.servers import Alertmanager, Prometheus
 
-_TIMEOUT_SECONDS = 5.0
 _HIDDEN_LABELS = frozenset({"alertname", "severity", "area", "network", "cluster", "region", "prometheus"})
 
 
@@ -62,49 +61,42 @@ def subject(labels: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in labels.items() if name not in _HIDDEN_LABELS)
 
 
-def observe(prometheus: str, alertmanager: str) -> tuple[AlertView, ...]:
+def observe(prometheus: Prometheus, alertmanager: Alertmanager) -> tuple[AlertView, ...]:
     """Ask both for their alerts and join them by labels.
 
-    Raises requests.RequestException when one does not answer.
+    Raises StakewatchError when one does not answer.
     """
     held_back = _inhibitions(alertmanager)
-    answer = requests.get(f"{prometheus}/api/v1/alerts", timeout=_TIMEOUT_SECONDS)
-    answer.raise_for_status()
     views = []
-    for alert in answer.json()["data"]["alerts"]:
-        labels = tuple(sorted(alert["labels"].items()))
+    for alert in prometheus.alerts():
+        labels = tuple(sorted(alert.labels.items()))
         inhibited_by = held_back.get(labels, ())
-        state = State(alert["state"])
+        state = State(alert.state)
         if state is State.FIRING and inhibited_by:
             state = State.INHIBITED
         views.append(
             AlertView(
-                name=alert["labels"]["alertname"],
+                name=alert.name,
                 labels=labels,
                 state=state,
-                value=float(alert["value"]),
-                annotations=tuple(sorted(alert["annotations"].items())),
+                value=alert.value,
+                annotations=tuple(sorted(alert.annotations.items())),
                 inhibited_by=inhibited_by,
             )
         )
     return tuple(sorted(views, key=lambda view: view.key))
 
 
-def _inhibitions(alertmanager: str) -> dict[tuple[tuple[str, str], ...], tuple[str, ...]]:
+def _inhibitions(alertmanager: Alertmanager) -> dict[tuple[tuple[str, str], ...], tuple[str, ...]]:
     """Map the labels of each inhibited alert to the alerts that inhibit it."""
-    answer = requests.get(f"{alertmanager}/api/v2/alerts", timeout=_TIMEOUT_SECONDS)
-    answer.raise_for_status()
-    alerts = answer.json()
-    titles = {
-        alert["fingerprint"]: f"{alert['labels']['alertname']}({subject(alert['labels'])})"
-        for alert in alerts
-    }
+    alerts = alertmanager.alerts()
+    titles = {alert.fingerprint: f"{alert.name}({subject(alert.labels)})" for alert in alerts}
     return {
-        tuple(sorted(alert["labels"].items())): tuple(
-            titles.get(fingerprint, fingerprint) for fingerprint in alert["status"]["inhibitedBy"]
+        tuple(sorted(alert.labels.items())): tuple(
+            titles.get(fingerprint, fingerprint) for fingerprint in alert.inhibited_by
         )
         for alert in alerts
-        if alert["status"]["inhibitedBy"]
+        if alert.inhibited_by
     }
 
 
