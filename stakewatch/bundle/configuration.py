@@ -13,7 +13,7 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.keys import ListedKey, listed_keys
 from stakewatch.bundle.problems import Problem, as_error
 from stakewatch.bundle.references import duplicate_keys, members, reference_problems
-from stakewatch.bundle.validation import schema_problems
+from stakewatch.bundle.validation import schema, schema_problems
 
 _MOST_PROBLEMS = 1000
 
@@ -168,7 +168,7 @@ def load_configuration_text(text: str, path: Path) -> Configuration:
     """Return what `text` says, as if it stood at `path`; raises as `load_configuration` does."""
     document = read_document(text, path)
     problems = list(document.problems)
-    problems += islice(schema_problems(document), _MOST_PROBLEMS)
+    problems += islice(schema_problems(document, schema()), _MOST_PROBLEMS)
     problems += islice(reference_problems(document), _MOST_PROBLEMS)
     keys, key_problems = _keys(document)
     problems += key_problems

@@ -149,7 +149,7 @@ def read_document(text: str, path: Path) -> Document:
         raise InputError(
             f"character {error.position} may not stand in a text file: {error.reason}",
             where=f"{path}:{text.count(chr(10), 0, error.position) + 1}",
-            mend="is it the right file? stakewatch.yaml is plain text",
+            mend="is it the right file? YAML is plain text",
         ) from error
     except UnicodeEncodeError as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What the schema of `stakewatch.yaml` has against a document, in words with a mend."""
+"""What a schema has against a document, in words with a mend; and the schema of `stakewatch.yaml`."""
 
 import json
 import re
@@ -40,15 +40,15 @@ def schema() -> dict[str, Any]:
     return content
 
 
-def schema_problems(document: Document) -> Iterator[Problem]:
-    """Yield what the schema has against `document`: unknown and missing keys, wrong types and values."""
-    for error in Draft202012Validator(schema()).iter_errors(document.data):
+def schema_problems(document: Document, rules: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what the schema `rules` has against `document`: keys unknown or missing, types and values wrong."""
+    for error in Draft202012Validator(rules).iter_errors(document.data):
         yield from _problems(document, error)
 
 
 def _problems(document: Document, error: ValidationError) -> Iterator[Problem]:
     place: Place = tuple(error.absolute_path)
-    where = _named(place)
+    where = _named(place) or document.path.name
     rule: dict[str, Any] = error.schema if isinstance(error.schema, dict) else {}
     mend = rule.get("mend")
     value: Any = error.instance
@@ -97,7 +97,7 @@ def _problems(document: Document, error: ValidationError) -> Iterator[Problem]:
         path=document.path,
         line=document.line(place),
         what=f"{where} {shown}",
-        mend=(mend if value is not None else "") or otherwise or "see docs/configuration.md",
+        mend=(mend if value is not None else "") or otherwise or "see the schema",
     )
 
 
@@ -134,7 +134,7 @@ def _kind(value: Any) -> str:  # noqa: ANN401 - JSON
 
 
 def _named(place: Place) -> str:
-    """Return a place as a person reads it: `fleet.beacon_nodes[2].url`, counted from 1."""
+    """Return a place as a person reads it: `fleet.beacon_nodes[2].url`, counted from 1; the root is empty."""
     name = ""
     for step in place:
         if isinstance(step, int):
@@ -142,4 +142,4 @@ def _named(place: Place) -> str:
         else:
             shown = step if step.isidentifier() else quoted(step)
             name += f".{shown}" if name else shown
-    return name or "stakewatch.yaml"
+    return name
