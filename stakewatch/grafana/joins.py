@@ -1,0 +1,94 @@
+"""Joins of the label contract: from a staking process to its container, its volumes and its machine.
+
+Platform series carry no name of a process, only namespace and pod, or the machine. Each function takes the
+text of an expression and returns the text of one whose series carry the labels of the process (`cluster`,
+`instance`, …).
+"""
+
+from dataclasses import dataclass
+
+CHOSEN = 'cluster=~"$cluster"'
+
+
+@dataclass(frozen=True)
+class Process:
+    """The staking processes that a board is about, as its variables choose them."""
+
+    role: str
+    implementation: str
+
+    @property
+    def matchers(self) -> str:
+        """Label matchers of the process' own series and of what the exporter says about it."""
+        return f'{self._kind},{CHOSEN},network=~"$network",instance=~"$instance"'
+
+    @property
+    def _kind(self) -> str:
+        return f'role="{self.role}",implementation="{self.implementation}"'
+
+    def series(self, metric: str, *matchers: str) -> str:
+        """Return a selector of `metric` for the chosen processes, with further `matchers`."""
+        return f"{metric}{{{','.join((self.matchers, *matchers))}}}"
+
+    def of_container(self, expression: str) -> str:
+        """Return `expression`, one value per container, for the containers of the chosen processes."""
+        return (
+            f"{self._containers}\n"
+            "* on (cluster, namespace, pod, container) group_left ()\n"
+            f"max by (cluster, namespace, pod, container) (\n{_indented(expression)}\n)"
+        )
+
+    def of_volume(self, expression: str) -> str:
+        """Return `expression`, one value per claim of a volume, for the claims of the processes' pods."""
+        return (
+            "max by (cluster, namespace, pod, persistentvolumeclaim) (\n"
+            f"  kube_pod_spec_volumes_persistentvolumeclaims_info{{{CHOSEN}}}\n"
+            ")\n"
+            "* on (cluster, namespace, persistentvolumeclaim) group_left ()\n"
+            f"max by (cluster, namespace, persistentvolumeclaim) (\n{_indented(expression)}\n)\n"
+            "* on (cluster, namespace, pod) group_left (instance)\n"
+            f"max by (cluster, namespace, pod, instance) (\n  {self._containers}\n)"
+        )
+
+    def of_machine(self, expression: str) -> str:
+        """Return `expression`, one value per node_exporter, for the machines of the chosen processes.
+
+        A pod's machine is known from Kubernetes, another's from stakewatch.yaml (through the exporter);
+        both are the host name that node_exporter reports.
+        """
+        return (
+            "group by (cluster, instance, nodename) (\n"
+            f"  label_replace({self.series('stakewatch_node_location_info')}, "
+            '"nodename", "$1", "machine", "(.+)")\n'
+            "  or\n"
+            f"  {self._containers}\n"
+            "  * on (cluster, namespace, pod) group_left (nodename)\n"
+            "  max by (cluster, namespace, pod, nodename) (\n"
+            f'    label_replace(kube_pod_info{{{CHOSEN}}}, "nodename", "$1", "node", "(.+)")\n'
+            "  )\n"
+            ")\n"
+            "* on (cluster, nodename) group_left ()\n"
+            "max by (cluster, nodename) (\n"
+            f"{_indented(expression)}\n"
+            "  * on (cluster, instance) group_left (nodename)\n"
+            f"  max by (cluster, instance, nodename) (node_uname_info{{{CHOSEN}}})\n"
+            ")"
+        )
+
+    @property
+    def _containers(self) -> str:
+        return f'container:stakewatch_process:info{{{self._kind},{CHOSEN},instance=~"$instance"}}'
+
+
+def either(first: str, second: str) -> str:
+    """Return `first` where a process has it, else `second`."""
+    return f"{first}\nor on (cluster, instance)\n{second}"
+
+
+def newest(expression: str) -> str:
+    """Return one value per process: the greatest of what several exporters say."""
+    return f"max by (cluster, instance) ({expression})"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

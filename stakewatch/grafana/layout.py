@@ -1,0 +1,90 @@
+"""The grid: rows of panels with widths, placed without overlap on Grafana's 24 columns."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from grafanalib import core
+
+from stakewatch.errors import InputError
+from stakewatch.grafana.panels import Panel
+from stakewatch.grafana.setting import Setting
+
+COLUMNS = 24
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A panel and the room that it gets: `width` of 24 columns, `height` in grid units of 30 pixels."""
+
+    panel: Panel
+    width: int = 8
+    height: int = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """A part of a board's story: a title, and the panels below it from left to right.
+
+    Panels that do not fit beside each other go on below; a collapsed row shows its panels on demand.
+    """
+
+    title: str
+    cells: tuple[Cell, ...]
+    collapsed: bool = False
+
+
+def row(title: str, *panels: Panel, width: int = 8, height: int = 8, collapsed: bool = False) -> Row:
+    """Return a row whose panels all have one size."""
+    return Row(title, tuple(Cell(panel, width, height) for panel in panels), collapsed=collapsed)
+
+
+def place(rows: Sequence[Row], setting: Setting) -> list[dict[str, object]]:
+    """Return the panels of `rows` in Grafana's form, each with its id and its place on the grid.
+
+    The first row has no title bar: it is what a reader sees without scrolling, on a phone too.
+    Raises InputError when a panel is wider than the grid or has no extent.
+    """
+    placed: list[dict[str, object]] = []
+    identities = iter(range(1, 1_000_000))
+    top = 0
+    for position, current in enumerate(rows):
+        if position == 0:
+            panels, top = _row_panels(current, top, identities, setting)
+            placed.extend(panels)
+            continue
+        bar = core.RowPanel(
+            title=current.title,
+            id=next(identities),
+            gridPos=core.GridPos(h=1, w=COLUMNS, x=0, y=top),
+            collapsed=current.collapsed,
+        ).to_json_data()
+        panels, bottom = _row_panels(current, top + 1, identities, setting)
+        if current.collapsed:
+            placed.append({**bar, "panels": panels})
+            top += 1
+        else:
+            placed.extend([bar, *panels])
+            top = bottom
+    return placed
+
+
+def _row_panels(
+    current: Row, top: int, identities: Iterator[int], setting: Setting
+) -> tuple[list[dict[str, object]], int]:
+    panels: list[dict[str, object]] = []
+    left = 0
+    line_height = 0
+    for cell in current.cells:
+        if not (0 < cell.width <= COLUMNS and cell.height > 0):
+            raise InputError(
+                f"the panel {cell.panel.title!r} is {cell.width} wide and {cell.height} high",
+                mend=f"a panel is 1 to {COLUMNS} columns wide and at least 1 high",
+            )
+        if left + cell.width > COLUMNS:
+            top += line_height
+            left = line_height = 0
+        grid = core.GridPos(h=cell.height, w=cell.width, x=left, y=top)
+        panels.append({**cell.panel.render(setting), "id": next(identities), "gridPos": grid})
+        left += cell.width
+        line_height = max(line_height, cell.height)
+    return panels, top + line_height
