@@ -157,6 +157,7 @@ class Chain:
         self.compounding: Mask = np.zeros(count, dtype=np.bool_)
         if parameters.fork == "electra":
             self.compounding = self._random("compounding").random(count) < parameters.compounding_ratio
+        self._indices = {pubkey: index for index, pubkey in enumerate(self.pubkeys)}
         self.slots: dict[int, SlotRecord] = {}
         self.epochs: dict[int, EpochRecord] = {}
         self.blocks: dict[str, Block] = {}
@@ -220,6 +221,10 @@ class Chain:
             for indices, amounts in self.slots[earlier].changes:
                 np.add.at(balances, indices, amounts)
         return balances
+
+    def index_of(self, pubkey: str) -> int | None:
+        """Return the index of a public key, None when nobody has it."""
+        return self._indices.get(pubkey.lower())
 
     def credentials(self, index: int) -> str:
         """Return a validator's withdrawal credentials."""
