@@ -8,7 +8,7 @@ import enum
 import json
 import types
 import typing
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -126,8 +126,7 @@ def _inner(model: object, path: str) -> Iterator[str]:
     if isinstance(model, models.Panel) and panelcfg_config(model.type_val) is None:
         yield f"{path}: no panel of current Grafana is of type {model.type_val!r}"
         return
-    kind: Hashable = type(model)
-    for attribute, hint in _hints(kind).items():
+    for attribute, hint in typing.get_type_hints(type(model)).items():
         content = getattr(model, attribute)
         item = _UNTYPED.get((type(model).__name__, attribute))
         inner = f"{path}.{attribute}" if path else attribute
@@ -136,8 +135,3 @@ def _inner(model: object, path: str) -> Iterator[str]:
                 yield from _mistyped(one, item, f"{inner}[{position}]")
         else:
             yield from _mistyped(content, hint, inner)
-
-
-@cache
-def _hints(model: Hashable) -> Mapping[str, Any]:
-    return typing.get_type_hints(model)

@@ -2,15 +2,14 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-import yaml
-
 from stakewatch.bundle.configuration import Configuration, Urls
 from stakewatch.errors import InputError
+from stakewatch.grafana.rulefiles import rules_of
 
 Comparison = Literal["<", "<=", ">", ">=", "==", "!="]
 Severity = Literal["critical", "warning", "info"]
@@ -90,7 +89,9 @@ def load_alerts(folder: Path, configuration: Configuration) -> Mapping[str, Aler
     """
     alerts: dict[str, Alert] = {}
     for path in sorted(folder.glob("*.yaml")):
-        for rule in _alerting_rules(path):
+        for rule in rules_of(path):
+            if "alert" not in rule:
+                continue
             alert = _alert(rule, path, configuration)
             if alert.name in alerts:
                 raise InputError(
@@ -103,27 +104,6 @@ def load_alerts(folder: Path, configuration: Configuration) -> Mapping[str, Aler
 def _mildness(alert: Alert) -> int:
     severities = list(COLOUR_OF_SEVERITY)
     return severities.index(alert.severity) if alert.severity in severities else len(severities)
-
-
-def _alerting_rules(path: Path) -> Iterator[dict[str, object]]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        raise InputError(
-            "this is not YAML", where=f"{path}:{line}", mend=str(error).splitlines()[0]
-        ) from error
-    groups = document.get("groups") if isinstance(document, dict) else None
-    if not isinstance(groups, list):
-        raise InputError(
-            "this rule file has no groups", where=f"{path}:1", mend="write `groups:` with a list"
-        )
-    for group in groups:
-        rules = group.get("rules") if isinstance(group, dict) else None
-        if not isinstance(rules, list):
-            raise InputError("a group has no rules", where=f"{path}:1", mend="write `rules:` with a list")
-        yield from (rule for rule in rules if isinstance(rule, dict) and "alert" in rule)
 
 
 def _alert(rule: Mapping[str, object], path: Path, configuration: Configuration) -> Alert:
