@@ -1,0 +1,1 @@
+"""Rule files and their tests: reading, checking, rewriting, running."""
