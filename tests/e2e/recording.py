@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import requests
 
-from tests.e2e.chain import Validator, head_slot, validators_at
-from tests.e2e.devnet import Pair
+from tests.e2e.chain import Validator, ask, head_slot, validators_at
+from tests.e2e.devnet import SLOTS_PER_EPOCH, Pair
 from tests.e2e.scrape import Scrape, scrape
 
 _INTERVAL_SECONDS = 0.4
@@ -20,12 +20,14 @@ _INTERVAL_SECONDS = 0.4
 
 @dataclass
 class Recording:
-    """`states` has the validators after each slot that has a block, `scrapes` the exporter's pages in order.
+    """What was noted: all by slot but the exporter's pages, which are in order.
 
+    `states` has the validators after each slot that has a block, `proposers` who has the duty of each slot.
     `unanswered` are the questions that the chain or the exporter left without an answer.
     """
 
     states: dict[int, tuple[Validator, ...]] = field(default_factory=dict)
+    proposers: dict[int, int] = field(default_factory=dict)
     scrapes: list[Scrape] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
 
@@ -40,6 +42,7 @@ def recording(pair: Pair, exporter: str) -> Iterator[Recording]:
         while not ended.wait(_INTERVAL_SECONDS):
             try:
                 _note_states(pair, record)
+                _note_proposers(pair, record)
                 record.scrapes.append(scrape(f"{exporter}/metrics"))
             except (requests.RequestException, ValueError) as error:
                 record.unanswered.append(f"{time.time():.0f}: {error}")
@@ -59,3 +62,12 @@ def _note_states(pair: Pair, record: Recording) -> None:
         validators = validators_at(pair, str(slot))
         if validators is not None:
             record.states[slot] = validators
+
+
+def _note_proposers(pair: Pair, record: Recording) -> None:
+    epoch = head_slot(pair) // SLOTS_PER_EPOCH
+    if epoch * SLOTS_PER_EPOCH + 1 not in record.proposers:
+        for duty in ask(pair, f"validator/duties/proposer/{epoch}"):
+            # Nobody proposes the genesis block.
+            if int(duty["slot"]) > 0:
+                record.proposers[int(duty["slot"])] = int(duty["validator_index"])

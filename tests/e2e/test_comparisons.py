@@ -1,0 +1,184 @@
+"""The comparisons of the run notice a figure that is wrong by one gwei, one epoch or one key."""
+
+import dataclasses
+from contextlib import ExitStack
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from eth_keys.datatypes import PrivateKey
+
+from tests.e2e.chain import Block, Validator
+from tests.e2e.devnet import SECONDS_PER_SLOT, SLOTS_PER_EPOCH, Devnet, Pair
+from tests.e2e.earnings import History, compare_keys, compare_proposals
+from tests.e2e.installation import Group
+from tests.e2e.ledger import Ledger
+from tests.e2e.recording import Recording
+from tests.e2e.scrape import Scrape
+
+KEYS = 4
+STAKE = 32 * 10**9
+EPOCHS = 6
+SWEEP_SLOT = 20
+PAIR = Pair(1, range(KEYS), "0x" + "01" * 20, PrivateKey(b"1" * 32), *range(8))
+GROUPS = (Group("alpha", PAIR, range(2)), Group("bravo", PAIR, range(2, KEYS)))
+CHAIN = Devnet(Path(), 0, (PAIR,), print, MappingProxyType({}), ExitStack())
+SLOTS = range(EPOCHS * SLOTS_PER_EPOCH + 1)
+
+
+def income(slot: int, index: int) -> int:
+    """Return what a key owns or has withdrawn: every key earns another amount in each slot."""
+    return STAKE + 1000 * slot + index * slot
+
+
+def withdrawn(slot: int, index: int) -> int:
+    """Return what was withdrawn of a key by a slot: once, all that it earned until then."""
+    return income(SWEEP_SLOT, index) - STAKE if slot >= SWEEP_SLOT else 0
+
+
+def truth() -> History:
+    blocks = {
+        slot: Block(slot, slot % KEYS, "0x", slot, PAIR.fee_recipient, MappingProxyType({}))
+        for slot in SLOTS
+        if slot and slot != 9
+    }
+    figures = {slot: tuple(income(slot, index) for index in range(KEYS)) for slot in SLOTS}
+    taken = {slot: tuple(withdrawn(slot, index) for index in range(KEYS)) for slot in SLOTS}
+    return History(
+        blocks=blocks,
+        proposers={slot: slot % KEYS for slot in SLOTS if slot},
+        balances={
+            slot: tuple(own - away for own, away in zip(figures[slot], taken[slot], strict=True))
+            for slot in SLOTS
+        },
+        effective=dict.fromkeys(SLOTS, (STAKE,) * KEYS),
+        income=figures,
+        withdrawn=taken,
+        tips={slot: 10 + slot for slot in blocks},
+    )
+
+
+def page(epoch: int, past: History) -> Scrape:
+    """Return what a right exporter shows at the end of an epoch."""
+    slot = epoch * SLOTS_PER_EPOCH
+    group_of = {index: group.name for group in GROUPS for index in group.indices}
+    series: dict[str, list[tuple[dict[str, str], float]]] = {}
+
+    def add(name: str, value: float, **labels: str) -> None:
+        series.setdefault(f"stakewatch_{name}", []).append((labels, value))
+
+    for index, name in group_of.items():
+        key = {"validator_index": str(index), "pubkey": f"0x{index}", "group": name}
+        add("validator_balance_gwei", past.balances[slot][index], **key)
+        add("validator_earned_gwei", past.income[slot][index] - past.income[SLOTS_PER_EPOCH][index], **key)
+        add("validator_active", 1, **key)
+    for group in GROUPS:
+        own = {"group": group.name}
+        balances = [past.balances[slot][index] for index in group.indices]
+        earned = [past.income[slot][index] - past.income[SLOTS_PER_EPOCH][index] for index in group.indices]
+        add("validators_balance_gwei", sum(balances), **own)
+        add("validators_earned_gwei", sum(earned), **own)
+        add("validators_effective_balance_gwei", STAKE * len(group.indices), **own)
+        add("validators", len(group.indices), status="active_ongoing", **own)
+        add("withdrawals_gwei_total", sum(past.withdrawn[slot][index] for index in group.indices), **own)
+        duties = [duty for duty in range(1, slot + 1) if duty % KEYS in group.indices]
+        proposed = [duty for duty in duties if duty in past.blocks]
+        add("proposals_total", len(proposed), result="proposed", **own)
+        add("proposals_total", len(duties) - len(proposed), result="missed", **own)
+        tips = sum(past.tips[duty] for duty in proposed)
+        add("proposal_execution_reward_gwei_total", tips, source="local", **own)
+        add("proposal_fee_recipient_mismatch_total", 0, **own)
+    add("beacon_finalized_epoch", epoch - 2, instance=PAIR.beacon)
+    return Scrape((slot + 2) * SECONDS_PER_SLOT, {name: tuple(found) for name, found in series.items()})
+
+
+def compared(pages: list[Scrape]) -> Ledger:
+    past = truth()
+    validators = {
+        slot: tuple(Validator(index, f"0x{index}", "active_ongoing", 0, STAKE) for index in range(KEYS))
+        for slot in SLOTS
+    }
+    ledger = Ledger()
+    record = Recording(states=validators, scrapes=pages)
+    compare_keys(ledger.chapter("keys"), CHAIN, record, past, GROUPS)
+    compare_proposals(ledger.chapter("proposals"), past, GROUPS, pages)
+    return ledger
+
+
+def right_pages() -> list[Scrape]:
+    past = truth()
+    return [page(epoch, past) for epoch in range(1, EPOCHS + 1)]
+
+
+def changed(before: Scrape, metric: str, change: float, **labels: str) -> Scrape:
+    """Return a page with one series moved by `change`."""
+    series = dict(before.series)
+    series[metric] = tuple(
+        (own, value + change if labels.items() <= own.items() else value) for own, value in series[metric]
+    )
+    return dataclasses.replace(before, series=series)
+
+
+def test_a_right_exporter_passes_every_check() -> None:
+    ledger = compared(right_pages())
+    assert ledger.failed() == ()
+    assert len(ledger.checks) > 20
+
+
+@pytest.mark.parametrize(
+    ("metric", "labels"),
+    [
+        ("stakewatch_validator_balance_gwei", {"validator_index": "3"}),
+        ("stakewatch_validator_earned_gwei", {"validator_index": "0"}),
+        ("stakewatch_validators_balance_gwei", {"group": "alpha"}),
+        ("stakewatch_validators_earned_gwei", {"group": "bravo"}),
+        ("stakewatch_validators_effective_balance_gwei", {"group": "alpha"}),
+        ("stakewatch_validators", {"group": "alpha"}),
+        ("stakewatch_validator_active", {"validator_index": "1"}),
+        ("stakewatch_withdrawals_gwei_total", {"group": "bravo"}),
+        ("stakewatch_proposals_total", {"group": "alpha", "result": "missed"}),
+        ("stakewatch_proposal_execution_reward_gwei_total", {"group": "bravo"}),
+        ("stakewatch_proposal_fee_recipient_mismatch_total", {"group": "bravo"}),
+    ],
+)
+def test_one_figure_that_is_wrong_by_one_fails(metric: str, labels: dict[str, str]) -> None:
+    pages = right_pages()
+    pages[-1] = changed(pages[-1], metric, 1, **labels)
+    assert compared(pages).failed() != ()
+
+
+def test_figures_of_two_heights_on_one_page_fail() -> None:
+    pages = right_pages()
+    older = dict(pages[2].series["stakewatch_validator_balance_gwei"][0][0])
+    value = pages[2].series["stakewatch_validator_balance_gwei"][0][1]
+    newer = pages[3].series["stakewatch_validator_balance_gwei"][1:]
+    mixed = {**pages[3].series, "stakewatch_validator_balance_gwei": ((older, value), *newer)}
+    pages[3] = dataclasses.replace(pages[3], series=mixed)
+    assert compared(pages).failed() != ()
+
+
+def test_an_epoch_that_was_left_out_fails() -> None:
+    pages = right_pages()
+    del pages[2]
+    assert compared(pages).failed() != ()
+
+
+def test_figures_that_stand_still_fail() -> None:
+    pages = right_pages()
+    late = [dataclasses.replace(one, at=one.at + 40 * SECONDS_PER_SLOT) for one in pages]
+    assert compared(late).failed() != ()
+
+
+def test_pages_without_keys_fail() -> None:
+    empty = [dataclasses.replace(one, series={}) for one in right_pages()]
+    assert compared(empty).failed() != ()
+
+
+def test_what_was_never_measured_holds_no_bar(tmp_path: Path) -> None:
+    report = Ledger().write(tmp_path, "none", 1.0)
+    assert {figure.name for figure in report.figures if not figure.holds} == {
+        "checks",
+        "detect_seconds",
+        "resolve_seconds",
+    }
+    assert (tmp_path / "e2e-checks.json").read_text(encoding="utf-8") == "[]\n"

@@ -1,0 +1,59 @@
+"""Our exporter and rules on a real chain: Geth and Lodestar, killed and restarted, compared figure by figure.
+
+`make e2e` runs it alone. It writes the report `e2e` and, beside it, every check with expected and seen.
+"""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from stakewatch.bundle.reports import revision
+from tests.e2e.ledger import Ledger
+from tests.e2e.scenario import CHAPTERS, play
+
+_ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def ledger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    """Play the run once and return its checks; the report is written also when something ends it early."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    terminal = request.config.get_terminal_writer()
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            terminal.line()
+            terminal.write(f"e2e {time.monotonic() - started:5.1f} s  {text}", flush=True)
+
+    folder = tmp_path_factory.mktemp("e2e")
+    say(f"logs are in {folder}")
+    ledger = Ledger()
+    try:
+        play(folder, ledger, say)
+    finally:
+        report = ledger.write(_ROOT / "build" / "reports", revision(_ROOT), time.monotonic() - started)
+        for figure in report.figures:
+            say(f"{figure.name} {figure.value:g} {figure.unit} {figure.bar}")
+        for check in ledger.failed():
+            say(f"{check.chapter}: {check.name}: expected {check.expected}, seen {check.seen}")
+    return ledger
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_what_we_show_agrees_with_the_chain(ledger: Ledger, chapter: str) -> None:
+    assert ledger.of(chapter), "nothing was compared"
+    assert [check for check in ledger.of(chapter) if not check.holds] == []
+
+
+def test_a_dead_beacon_node_is_reported_within_a_minute(ledger: Ledger) -> None:
+    assert ledger.detect_seconds is not None
+    assert ledger.detect_seconds < 60
+
+
+def test_the_alert_ends_within_a_minute_of_the_restart(ledger: Ledger) -> None:
+    assert ledger.resolve_seconds is not None
+    assert ledger.resolve_seconds < 60
