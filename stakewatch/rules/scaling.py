@@ -1,4 +1,4 @@
-"""Rule files with every duration scaled, so that a quarter of an hour passes in seconds: for demo and tests."""
+"""Rule files with all durations scaled, so that a quarter of an hour passes in seconds: to try them out."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ _SHORTEST_INTERVAL_SECONDS = 1.0
 def scale_rule_files(source: Path, destination: Path, factor: float, minimum_seconds: float) -> None:
     """Write every rule file of `source` to `destination` with its durations multiplied by `factor`.
 
-    Ranges, offsets, subqueries, `for`, `keep_firing_for` and the groups' intervals are scaled; a range is never
-    shorter than `minimum_seconds`, so that it still spans several scrapes. Thresholds and texts stay.
+    Ranges, offsets, subqueries, `for`, `keep_firing_for` and the groups' intervals are scaled; a range is
+    never shorter than `minimum_seconds`, so that it still spans several scrapes. Thresholds and texts stay.
     Raises InputError when a file is missing or is no rule file, PromqlError when an expression is wrong.
     """
     files = sorted(source.glob("*.yaml"))

@@ -1,0 +1,78 @@
+"""Rule files with scaled durations."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stakewatch.errors import InputError
+from stakewatch.promql import PromqlError
+from stakewatch.rules.scaling import scale_rule_files
+
+RULES = """
+groups:
+  - name: validators
+    interval: 1m
+    rules:
+      - record: level:metric:operation
+        expr: sum(rate(metric[15m] offset 5m))
+      - alert: Down
+        # A comment.
+        expr: |
+          up == 0   # a clause
+          and on () vector(900) > 300
+        for: 2m
+        keep_firing_for: 10m
+        labels: {severity: warning}
+        annotations: {summary: Down for 2m}
+"""
+
+
+def scaled(tmp_path: Path, text: str, factor: float, minimum_seconds: float) -> list[dict[str, Any]]:
+    source = tmp_path / "rules"
+    source.mkdir()
+    (source / "some.yaml").write_text(text, encoding="utf-8")
+    scale_rule_files(source, tmp_path / "scaled", factor, minimum_seconds)
+    groups: list[dict[str, Any]] = yaml.safe_load(
+        (tmp_path / "scaled" / "some.yaml").read_text(encoding="utf-8")
+    )["groups"]
+    return groups
+
+
+def test_all_durations_are_scaled_and_nothing_else(tmp_path: Path) -> None:
+    (group,) = scaled(tmp_path, RULES, 1 / 6, 1.0)
+    record, alert = group["rules"]
+    assert group["interval"] == "10s"
+    assert record["expr"] == "sum(rate(metric[2m30s] offset 50s))"
+    assert (alert["for"], alert["keep_firing_for"]) == ("20s", "1m40s")
+    assert "vector(900) > 300" in alert["expr"]
+    assert alert["annotations"] == {"summary": "Down for 2m"}
+    assert alert["labels"] == {"severity": "warning"}
+
+
+def test_a_range_is_never_shorter_than_the_minimum(tmp_path: Path) -> None:
+    (group,) = scaled(tmp_path, RULES, 1 / 1000, 3.0)
+    record, _ = group["rules"]
+    assert "metric[3s]" in record["expr"]
+
+
+def test_a_group_is_not_evaluated_more_often_than_once_a_second(tmp_path: Path) -> None:
+    (group,) = scaled(tmp_path, RULES, 1 / 1000, 3.0)
+    assert group["interval"] == "1s"
+
+
+def test_a_folder_without_rule_files_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no rule files"):
+        scale_rule_files(tmp_path, tmp_path / "scaled", 1.0, 1.0)
+
+
+@pytest.mark.parametrize("text", ["", "groups: 3", "[", "groups: [{rules: [{alert: X}]}]"])
+def test_what_is_no_rule_file_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"some\.yaml"):
+        scaled(tmp_path, text, 1.0, 1.0)
+
+
+def test_a_wrong_expression_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PromqlError):
+        scaled(tmp_path, "groups: [{name: a, rules: [{record: a, expr: 'sum('}]}]", 1.0, 1.0)
