@@ -235,8 +235,10 @@ def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configura
         nodes=tuple(nodes),
         validator_clients=tuple(clients),
         groups=tuple(groups),
-        health=Health(**(data.get("health") or {})),
-        objectives=Objectives(**(data.get("objectives") or {})),
+        health=Health(**{name: int(value) for name, value in (data.get("health") or {}).items()}),
+        objectives=Objectives(
+            **{name: float(ratio) for name, ratio in (data.get("objectives") or {}).items()}
+        ),
         expected_versions=MappingProxyType(data.get("expected_versions") or {}),
         overrides=MappingProxyType(
             {alert: _override(entry) for alert, entry in (data.get("overrides") or {}).items()}
@@ -248,12 +250,24 @@ def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configura
 
 
 def _override(entry: dict[str, Any]) -> Override:
-    fields = {"duration" if key == "for" else key: value for key, value in entry.items()}
-    return Override(**{**fields, "labels": MappingProxyType(entry.get("labels") or {})})
+    threshold = entry.get("threshold")
+    return Override(
+        threshold=None if threshold is None else float(threshold),
+        duration=entry.get("for"),
+        severity=entry.get("severity"),
+        labels=MappingProxyType(entry.get("labels") or {}),
+        enabled=entry.get("enabled", True),
+    )
 
 
 def _exporter(entry: dict[str, Any], folder: Path) -> ExporterSettings:
-    settings = {key: value for key, value in entry.items() if key not in ("listen", "state_file")}
+    settings: dict[str, Any] = {}
+    for key in ("interval_seconds", "request_timeout_seconds"):
+        if key in entry:
+            settings[key] = float(entry[key])
+    for key in ("per_key_limit", "offender_limit"):
+        if key in entry:
+            settings[key] = int(entry[key])
     if "listen" in entry:
         host, _, port = entry["listen"].rpartition(":")
         settings |= {"listen_host": host.strip("[]"), "listen_port": int(port)}

@@ -41,7 +41,7 @@ def schema() -> dict[str, Any]:
 
 
 def schema_problems(document: Document, rules: dict[str, Any]) -> Iterator[Problem]:
-    """Yield what the schema `rules` has against `document`: keys unknown or missing, types and values wrong."""
+    """Yield what the schema `rules` has against `document`: keys unknown or missing, wrong values."""
     for error in Draft202012Validator(rules).iter_errors(document.data):
         yield from _problems(document, error)
 

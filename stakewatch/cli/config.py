@@ -88,8 +88,15 @@ def _groups(configuration: Configuration) -> Table:
 def _overrides(configuration: Configuration) -> Table:
     table = Table("alert", "differs in")
     for alert, override in configuration.overrides.items():
-        differs = {name: value for name, value in _plain(override).items() if value not in (None, {}, True)}
-        table.add_row(alert, ", ".join(f"{name}: {value}" for name, value in differs.items()))
+        differs = {
+            "threshold": override.threshold,
+            "for": override.duration,
+            "severity": override.severity,
+            **override.labels,
+            "enabled": None if override.enabled else "no",
+        }
+        shown = (f"{name}: {value}" for name, value in differs.items() if value is not None)
+        table.add_row(alert, ", ".join(shown))
     return table
 
 
