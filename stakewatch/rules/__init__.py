@@ -1,1 +1,1 @@
-"""Rule files and their tests: reading, checking, rewriting, running."""
+"""Rule files: loading, checking, testing, scaling, and what is built from them."""

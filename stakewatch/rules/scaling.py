@@ -1,45 +1,66 @@
-"""Rule files with all durations scaled, so that a quarter of an hour passes in seconds: to try them out."""
+"""Scaled rule files: the same rules on a chain whose slots are shorter, for the demo and the end-to-end test."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from stakewatch.errors import InputError
-from stakewatch.promql import parse_duration, print_duration, scale_durations
-
-_RULE_DURATIONS = ("for", "keep_firing_for")
-_SHORTEST_INTERVAL_SECONDS = 1.0
+from stakewatch.promql import PromqlError, parse_duration, print_duration, scale_durations
+from stakewatch.rules.files import Group, Rule, RuleFile, load_rule_files, print_rule_file
 
 
-def scale_rule_files(source: Path, destination: Path, factor: float, minimum_seconds: float) -> None:
-    """Write every rule file of `source` to `destination` with its durations multiplied by `factor`.
+def scale_rule_files(
+    source: Path, destination: Path, factor: float, minimum_seconds: float
+) -> tuple[Path, ...]:
+    """Write every rule file of `source` into `destination` with all durations multiplied by `factor`.
 
-    Ranges, offsets, subqueries, `for`, `keep_firing_for` and the groups' intervals are scaled; a range is
-    never shorter than `minimum_seconds`, so that it still spans several scrapes. Thresholds and texts stay.
-    Raises InputError when a file is missing or is no rule file, PromqlError when an expression is wrong.
+    Scaled are `for`, `keep_firing_for`, group intervals, and in expressions ranges (none below
+    `minimum_seconds`, which should span a few scrapes), subqueries and offsets. Labels, annotations and
+    plain numbers stay. Returns the paths written. Raises InputError (file:line) when a file is no rule file
+    or one of its durations cannot be scaled, ValueError when `factor` is not positive.
     """
-    files = sorted(source.glob("*.yaml"))
-    if not files:
-        raise InputError("there are no rule files here", where=str(source))
-    destination.mkdir(parents=True, exist_ok=True)
-    for file in files:
-        scaled = _scaled(file, factor, minimum_seconds)
-        (destination / file.name).write_text(yaml.safe_dump(scaled, sort_keys=False), encoding="utf-8")
+    written = []
+    for rule_file in load_rule_files(source):
+        path = destination / rule_file.path.relative_to(source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        groups = [_scale_group(group, rule_file, factor, minimum_seconds) for group in rule_file.groups]
+        heading = f"Scaled by {factor:.6g} from {rule_file.path.name}: only for trying rules out."
+        path.write_text(print_rule_file(groups, heading=heading), encoding="utf-8")
+        written.append(path)
+    return tuple(written)
 
 
-def _scaled(file: Path, factor: float, minimum_seconds: float) -> dict[str, Any]:
+def _scale_group(group: Group, rule_file: RuleFile, factor: float, minimum_seconds: float) -> Group:
+    return replace(
+        group,
+        interval=_scale(group.interval, factor, f"{rule_file.path}:{group.line}"),
+        rules=tuple(_scale_rule(rule, rule_file, factor, minimum_seconds) for rule in group.rules),
+    )
+
+
+def _scale_rule(rule: Rule, rule_file: RuleFile, factor: float, minimum_seconds: float) -> Rule:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for group in content["groups"]:
-            if "interval" in group:
-                seconds = parse_duration(group["interval"]) * factor
-                group["interval"] = print_duration(max(seconds, _SHORTEST_INTERVAL_SECONDS))
-            for rule in group["rules"]:
-                rule["expr"] = scale_durations(str(rule["expr"]), factor, minimum_seconds)
-                for name in _RULE_DURATIONS:
-                    if name in rule:
-                        rule[name] = print_duration(parse_duration(rule[name]) * factor)
-    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise InputError(f"this is no rule file: {error!r}", where=str(file)) from error
-    return dict(content)
+        expression = scale_durations(rule.expression, factor, minimum_seconds)
+    except PromqlError as error:
+        raise InputError(
+            f"{rule.name}: {error.message}",
+            where=f"{rule_file.path}:{rule.expression_line + error.line - 1}",
+            mend=error.mend,
+        ) from error
+    return replace(
+        rule,
+        expression=expression,
+        duration=_scale(rule.duration, factor, rule_file.place(rule, "for")),
+        keep_firing_for=_scale(rule.keep_firing_for, factor, rule_file.place(rule, "keep_firing_for")),
+    )
+
+
+def _scale(duration: str | None, factor: float, where: str) -> str | None:
+    if duration is None:
+        return None
+    try:
+        seconds = parse_duration(duration)
+    except InputError as error:
+        raise InputError(
+            f"{duration!r} is no duration", where=where, mend="write 90s, 5m or 1h30m"
+        ) from error
+    return print_duration(round(seconds * factor, 3))
