@@ -488,9 +488,10 @@ class BeaconApi:
         )
 
     async def validators(self, state: str, identities: Sequence[str]) -> dict[int, Validator]:
-        """`/eth/v1/beacon/states/{state}/validators` by index, of indices or pubkeys; unknown ones are left out.
+        """`/eth/v1/beacon/states/{state}/validators` by index; unknown ones are left out.
 
-        POST first; where a client has none, GET with the id repeated, in pieces that fit into a URL.
+        `identities` are indices or pubkeys. POST first; where a client has none, GET with the id repeated, in
+        pieces that fit into a URL.
         """
         if not identities:
             return {}

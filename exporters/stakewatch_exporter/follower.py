@@ -1,0 +1,308 @@
+"""Follows the chain: new blocks into the ledger, a state per epoch, duties, and what is settled."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stakewatch.bundle.configuration import Group
+from stakewatch.ethereum.beacon_api import Block, Finality, Header, Validator
+from stakewatch.ethereum.transport import RequestError
+from stakewatch_exporter.agreement import Chain
+from stakewatch_exporter.blocks import Anchor, BlockTree, root_at
+from stakewatch_exporter.ledger import Ledger, witness
+from stakewatch_exporter.log import Changes, event
+from stakewatch_exporter.nodes import BeaconWatch
+
+SETTLED_AFTER_SLOTS = 64
+_FUTURE_SLOTS = 2
+
+
+class UnusableError(Exception):
+    """What a node answers does not fit to the branch that is followed."""
+
+
+class OtherBranchError(UnusableError):
+    """A node's head does not descend from what is settled."""
+
+
+@dataclass
+class Progress:
+    """How far the follower is, and when each source last gave good data (Unix seconds, 0 for never)."""
+
+    slots_at: float = 0.0
+    state_at: float = 0.0
+    head: Header | None = None
+    newest_payload: int | None = None
+    duties_epoch: int | None = None
+
+
+class Follower:
+    """Follows one chain through whichever node is best; `step` is its one verb.
+
+    `catch_up_slots` bounds how many slots are back-filled after a gap; what is longer is skipped and counted.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        groups: Sequence[Group],
+        changes: Changes,
+        *,
+        ledger: Ledger | None,
+        catch_up_slots: int,
+    ) -> None:
+        self.chain = chain
+        self.ledger = ledger
+        self.progress = Progress()
+        self._groups = groups
+        self._changes = changes
+        self._catch_up_slots = catch_up_slots
+        self._duties_root: str | None = None
+        self._off_branch_since: float | None = None
+
+    async def step(self, watches: Sequence[BeaconWatch]) -> bool:
+        """Take in what is new, from the first of the watches that gives it; return whether anything was.
+
+        Never raises RequestError.
+        """
+        is_off_branch = False
+        for watch in watches:
+            try:
+                header = await self._connect(watch)
+            except (RequestError, UnusableError) as error:
+                is_off_branch |= isinstance(error, OtherBranchError)
+                self._failed(watch, "follow", error)
+                continue
+            self._succeeded(watch, "follow")
+            break
+        else:
+            if is_off_branch and self._off_branch_since is None:
+                self._off_branch_since = time.monotonic()
+            return False
+        self._off_branch_since = None
+        is_new = self.progress.head is None or header.root != self.progress.head.root
+        self.progress.head = header
+        self.progress.slots_at = time.time()
+        ordered = [watch, *(other for other in watches if other is not watch)]
+        assert self.ledger is not None  # noqa: S101 - _connect made it
+        newest = self.ledger.branch[-1] if self.ledger.branch else None
+        if newest is not None and newest.payload is not None:
+            self.progress.newest_payload = newest.payload.block_number
+        await self._duties(ordered, self.ledger)
+        has_read = await self._state(ordered, self.ledger, header)
+        has_settled = await self._settle(watch, self.ledger, header)
+        return is_new or has_read or has_settled
+
+    def _succeeded(self, watch: BeaconWatch, what: str) -> None:
+        self._changes.settle(
+            (what, watch.node.instance), "ok", f"{what}_works_again", instance=watch.node.instance
+        )
+
+    def _failed(self, watch: BeaconWatch, what: str, error: Exception) -> None:
+        if isinstance(error, RequestError):
+            watch.heed(error)
+        state = error.outcome if isinstance(error, RequestError) else type(error).__name__
+        self._changes.report(
+            (what, watch.node.instance),
+            state,
+            logging.WARNING,
+            f"{what}_fails",
+            instance=watch.node.instance,
+            reason=error,
+            next="the next node is asked, good data stay",
+        )
+
+    async def _connect(self, watch: BeaconWatch) -> Header:
+        """Fetch a node's head and what lies between it and the known blocks.
+
+        Raises RequestError, UnusableError.
+        """
+        clock = self.chain.clock
+        header = await watch.api.head(newest_slot=clock.slot_at(time.time()) + _FUTURE_SLOTS)
+        if self.ledger is None:
+            anchor = await self._first_anchor(watch, header)
+            self.ledger = Ledger(self._groups, BlockTree(anchor))
+        ledger = self.ledger
+        if header.root not in ledger.tree and header.slot <= ledger.tree.anchor.slot:
+            raise UnusableError(f"its head, slot {header.slot}, is older than what is settled")
+        if header.slot - ledger.tree.newest_slot > self._catch_up_slots:
+            self._start_again(watch, await self._first_anchor(watch, header), header, deep_reorg=False)
+        try:
+            blocks = await self._missing(watch, header, ledger.tree)
+        except OtherBranchError:
+            if not self._may_leave_branch(ledger):
+                raise
+            self._start_again(watch, await self._first_anchor(watch, header), header, deep_reorg=True)
+            blocks = await self._missing(watch, header, ledger.tree)
+        ledger.tree.add(blocks)
+        ledger.follow(header.root)
+        return header
+
+    def _may_leave_branch(self, ledger: Ledger) -> bool:
+        """Whether a branch without our anchor may be taken: never against finality, nor at once."""
+        if ledger.tree.anchor.is_final or self._off_branch_since is None:
+            return False
+        patience = self.chain.clock.slots_per_epoch * self.chain.clock.slot_seconds
+        return time.monotonic() - self._off_branch_since > patience
+
+    def _start_again(self, watch: BeaconWatch, anchor: Anchor, header: Header, *, deep_reorg: bool) -> None:
+        assert self.ledger is not None  # noqa: S101 - only called with one
+        event(
+            logging.WARNING,
+            "chain_taken_up_anew",
+            instance=watch.node.instance,
+            cause="a reorganisation beyond what was settled" if deep_reorg else "a gap beyond the bound",
+            known_slot=self.ledger.tree.newest_slot,
+            head_slot=header.slot,
+            next="figures go on from here; what lies between is not counted",
+        )
+        self.ledger.start_again(anchor, epoch=self.chain.clock.epoch_of(header.slot), deep_reorg=deep_reorg)
+        self.progress.duties_epoch = None
+
+    async def _first_anchor(self, watch: BeaconWatch, header: Header) -> Anchor:
+        """Return the first slot of the head's epoch with the block at or before it."""
+        first = self.chain.clock.first_slot(self.chain.clock.epoch_of(header.slot))
+        if header.slot == first:
+            return Anchor(first, header.root)
+        root = header.parent_root
+        at_first = await watch.api.header_at(first)
+        if at_first is not None:
+            return Anchor(first, at_first.root)
+        # The first slot is empty: the parent of the first block behind it is the one.
+        for _ in range(self.chain.clock.slots_per_epoch):
+            block = await watch.api.block(root)
+            if block.slot <= first:
+                return Anchor(first, root)
+            root = block.parent_root
+        raise UnusableError(f"its blocks do not lead back to slot {first}")
+
+    async def _missing(self, watch: BeaconWatch, header: Header, tree: BlockTree) -> list[Block]:
+        """Return the blocks between a head and the tree.
+
+        Raises OtherBranchError when the head does not descend from the tree's anchor, UnusableError when its
+        blocks cannot follow each other.
+        """
+        blocks: list[Block] = []
+        root, below = header.root, header.slot + 1
+        while root not in tree:
+            if below <= tree.anchor.slot + 1:
+                raise OtherBranchError(f"its head does not descend from {tree.anchor.root}")
+            block = await watch.api.block(root)
+            if block.slot >= below or (root == header.root and block.slot != header.slot):
+                raise UnusableError(f"its block {root} claims slot {block.slot}, which cannot be")
+            if block.slot <= tree.anchor.slot:
+                raise OtherBranchError(f"its head does not descend from {tree.anchor.root}")
+            blocks.append(block)
+            root, below = block.parent_root, block.slot
+        return blocks
+
+    async def _duties(self, watches: Sequence[BeaconWatch], ledger: Ledger) -> None:
+        """Learn who proposes in the running epoch; anew when a reorganisation changed what decides it."""
+        clock = self.chain.clock
+        epoch = clock.epoch_of(max(0, clock.slot_at(time.time())))
+        deciding = root_at(ledger.tree.anchor, ledger.branch, clock.first_slot(epoch) - 1)
+        if self.progress.duties_epoch == epoch and self._duties_root == deciding:
+            return
+        for watch in watches:
+            try:
+                duties = await watch.api.proposer_duties(epoch, slots_per_epoch=clock.slots_per_epoch)
+            except RequestError as error:
+                self._failed(watch, "duties", error)
+                continue
+            ledger.take_duties(duties.proposers)
+            self._succeeded(watch, "duties")
+            self.progress.duties_epoch = epoch
+            self._duties_root = deciding
+            return
+
+    async def _state(self, watches: Sequence[BeaconWatch], ledger: Ledger, header: Header) -> bool:
+        """Read the state at the first slot of the head's epoch, once per epoch."""
+        if len(ledger.keys) == 0:
+            return False
+        epoch = self.chain.clock.epoch_of(header.slot)
+        if ledger.readings and ledger.readings[-1].epoch >= epoch:
+            return False
+        for watch in watches:
+            try:
+                await self._read(watch, ledger, epoch)
+            except (RequestError, UnusableError, ValueError) as error:
+                self._failed(watch, "state", error)
+                continue
+            self.progress.state_at = time.time()
+            self._succeeded(watch, "state")
+            return True
+        return False
+
+    async def _read(self, watch: BeaconWatch, ledger: Ledger, epoch: int) -> None:
+        first = self.chain.clock.first_slot(epoch)
+        branch = ledger.branch
+        seen = witness(branch, first)
+        if seen is None and ledger.tree.anchor.slot != first:
+            raise UnusableError(f"no block at or after slot {first} is known yet")
+        slot = first
+        try:
+            answer = await self._ask_state(watch, ledger, slot)
+        except RequestError as error:
+            # Some clients have no state of an empty slot; that of the next block is as good, only later.
+            if error.status is None or seen is None or seen.slot == first:
+                raise
+            slot = seen.slot
+            answer = await self._ask_state(watch, ledger, slot)
+        # The state belongs to our branch if the node still has our block at that height after it answered.
+        expected_slot, expected_root = (
+            (seen.slot, seen.root) if seen is not None else (first, ledger.tree.anchor.root)
+        )
+        header = await watch.api.header_at(expected_slot)
+        if header is None or header.root != expected_root:
+            raise UnusableError(f"it has another block at slot {expected_slot} than the branch we follow")
+        validators, pending = answer
+        ledger.read(epoch, slot, validators, pending)
+        unknown = len(ledger.keys) - len(ledger.keys.by_index)
+        self._changes.report(
+            "unknown_keys",
+            unknown,
+            logging.INFO if unknown == 0 else logging.WARNING,
+            "keys_known",
+            known=len(ledger.keys.by_index),
+            unknown=unknown,
+            next="unknown keys are asked for each epoch",
+        )
+
+    async def _ask_state(
+        self, watch: BeaconWatch, ledger: Ledger, slot: int
+    ) -> tuple[dict[int, Validator], dict[str, int] | None]:
+        """Ask for our validators and, where the fork has them, pending deposits: None when refused."""
+        validators = watch.api.validators(str(slot), ledger.keys.identities())
+        if not self.chain.specification.has_forked("ELECTRA", self.chain.clock.epoch_of(slot)):
+            return await validators, {}
+        answers = await asyncio.gather(validators, self._pending(watch, slot))
+        return answers[0], answers[1]
+
+    async def _pending(self, watch: BeaconWatch, slot: int) -> dict[str, int] | None:
+        try:
+            pending = await watch.api.pending_deposits(str(slot))
+        except RequestError as error:
+            self._failed(watch, "pending_deposits", error)
+            return None
+        self._succeeded(watch, "pending_deposits")
+        return pending
+
+    async def _settle(self, watch: BeaconWatch, ledger: Ledger, header: Header) -> bool:
+        """Settle what is finalised or deep enough; return whether anything was."""
+        before = ledger.tree.anchor
+        final_slot = before.slot
+        try:
+            finality: Finality = await watch.api.finality()
+        except RequestError as error:
+            self._failed(watch, "finality", error)
+        else:
+            self._succeeded(watch, "finality")
+            slot = self.chain.clock.first_slot(finality.finalized.epoch)
+            # A checkpoint of another moment or branch than the head we follow says nothing about this branch.
+            if slot > before.slot and root_at(before, ledger.branch, slot) == finality.finalized.root:
+                final_slot = slot
+        slot = max(final_slot, header.slot - SETTLED_AFTER_SLOTS)
+        ledger.settle(slot, is_final=slot == final_slot)
+        return ledger.tree.anchor != before

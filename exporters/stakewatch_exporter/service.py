@@ -1,0 +1,455 @@
+"""The exporter at work: watches, follower, rewards, page and server, started and stopped together."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import aiohttp
+
+import stakewatch
+from stakewatch.bundle.configuration import Configuration
+from stakewatch.ethereum.clock import SlotClock
+from stakewatch_exporter import state_file
+from stakewatch_exporter.agreement import Chain, elect_chain
+from stakewatch_exporter.exposition import render
+from stakewatch_exporter.follower import SETTLED_AFTER_SLOTS, Follower
+from stakewatch_exporter.ledger import Ledger
+from stakewatch_exporter.log import Changes, event
+from stakewatch_exporter.nodes import BeaconWatch, ExecutionWatch
+from stakewatch_exporter.proposals import RewardCollector
+from stakewatch_exporter.server import Pages, serving
+from stakewatch_exporter.snapshot import (
+    Fleet,
+    fleet_samples,
+    group_samples,
+    is_healthy,
+    is_on_chain,
+    key_samples,
+    network_samples,
+    network_state,
+    node_samples,
+    own_samples,
+    revision,
+)
+
+_SNAPSHOT_SECONDS = 1.0
+_LONGEST_STEP_SECONDS = 4.0
+_SHORTEST_STEP_SECONDS = 0.2
+_SAVE_SECONDS = 5.0
+_CATCH_UP_EPOCHS = 2
+
+
+class Service:
+    """The running exporter; `url` is where it serves."""
+
+    def __init__(self, configuration: Configuration, session: aiohttp.ClientSession) -> None:
+        self.url = ""
+        self._configuration = configuration
+        self._changes = Changes()
+        settings = configuration.exporter
+        self.fleet = Fleet(
+            configuration,
+            tuple(BeaconWatch(node, session, settings, self._changes) for node in configuration.beacon_nodes),
+            tuple(
+                ExecutionWatch(node, session, settings, self._changes)
+                for node in configuration.execution_nodes
+            ),
+        )
+        self.follower: Follower | None = None
+        self._collector = RewardCollector(
+            {
+                group.name: frozenset(address.lower() for address in group.fee_recipients)
+                for group in configuration.groups
+            }
+        )
+        self._remembered: state_file.SavedState | None = None
+        self._saved = b""
+        self._saved_at = 0.0
+        self._writing: asyncio.Future[None] | None = None
+        self._nodes_at = 0.0
+        self._page = b""
+        self._keys_page = b""
+        self._keys_of: object = None
+        self._keys_cut = 0
+        self._build = {"version": stakewatch.__version__, "revision": revision()}
+
+    @property
+    def chain(self) -> Chain | None:
+        """The chain that is followed, or would be."""
+        return self.follower.chain if self.follower is not None else self._elected()
+
+    def _elected(self) -> Chain | None:
+        return elect_chain(
+            [watch.chain.get() for watch in self.fleet.beacons],
+            network=self._configuration.network,
+            remembered_root=self._remembered_root(),
+        )
+
+    def _remembered_root(self) -> str | None:
+        if self.follower is not None:
+            return self.follower.chain.validators_root
+        return None if self._remembered is None else self._remembered.genesis_validators_root
+
+    def _clock_for(self, watch: BeaconWatch | ExecutionWatch) -> SlotClock | None:
+        chain = self.chain
+        if chain is None or (isinstance(watch, BeaconWatch) and not is_on_chain(watch, chain)):
+            return None
+        return chain.clock
+
+    def _candidates(self) -> list[BeaconWatch]:
+        """Return the beacon nodes whose data may be used, the best first, equal ones in configured order."""
+        chain = self.chain
+        if chain is None:
+            return []
+        checks = self.fleet.checks(chain)
+
+        def badness(watch: BeaconWatch) -> tuple[bool, ...]:
+            own = checks[watch.node.instance]
+            return (
+                not own["synced"].passes,
+                not own["head_advancing"].passes,
+                not own["execution_synced"].passes,
+                not own["peers"].passes,
+            )
+
+        usable = [
+            watch
+            for watch in self.fleet.beacons
+            if watch.contact.is_up and not watch.contact.is_quiet and is_on_chain(watch, chain)
+        ]
+        return sorted(usable, key=badness)
+
+    def _executions(self, beacons: list[BeaconWatch]) -> list[ExecutionWatch]:
+        """Return the execution nodes to ask, those paired with the best beacon nodes first."""
+        chain = self.chain
+        checks = self.fleet.checks(chain)
+        paired = [self.fleet.execution(watch.node.execution_node) for watch in beacons]
+        ordered = dict.fromkeys([*(watch for watch in paired if watch is not None), *self.fleet.executions])
+        return [
+            watch
+            for watch in ordered
+            if watch.contact.is_up
+            and not watch.contact.is_quiet
+            and checks[watch.node.instance]["same_chain"].passes
+        ]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every node was asked once, so that the page says something about each."""
+        return all(watch.contact.is_tried for watch in self.fleet.watches)
+
+    def health(self, instance: str) -> dict[str, object] | None:
+        """Return a node's health with a reason per check, None when no such node is watched."""
+        for watch in self.fleet.watches:
+            if watch.node.instance == instance:
+                checks = self.fleet.checks(self.chain)[instance]
+                return {
+                    "instance": instance,
+                    "healthy": is_healthy(watch, checks),
+                    "checks": {
+                        name: {"passes": check.passes, "reason": check.reason}
+                        for name, check in checks.items()
+                    },
+                }
+        return None
+
+    def offenders(self) -> dict[str, object]:
+        """Return which keys are at fault and why, up to the limit."""
+        limit = self._configuration.exporter.offender_limit
+        ledger = None if self.follower is None else self.follower.ledger
+        if ledger is None:
+            return {"epoch": None, "not_earning": None, "cut": 0}
+        leaking = network_state(self.fleet, self.chain).is_leaking
+        found = ledger.not_earning_keys() if leaking is False else None
+        return {
+            "epoch": ledger.last_epoch,
+            "not_earning": None
+            if found is None
+            else [
+                {
+                    "group": ledger.keys.by_index[index].group,
+                    "validator_index": index,
+                    "pubkey": ledger.keys.by_index[index].pubkey,
+                    "why": "active, but earned nothing in the last two epochs",
+                }
+                for index in found[:limit]
+            ],
+            "cut": max(0, len(found or ()) - limit),
+        }
+
+    def metrics(self) -> bytes:
+        """Return the page as it was built last."""
+        return self._page
+
+    def load_state(self) -> None:
+        """Take in the state file, or set it aside when it cannot be used."""
+        path = self._state_path()
+        if path is None:
+            return
+        try:
+            self._remembered = state_file.load(path, network=self._configuration.network)
+        except state_file.StateFileError as error:
+            self._set_aside(path, error)
+        except OSError as error:
+            event(
+                logging.ERROR,
+                "state_file_unreadable",
+                file=path,
+                reason=error.strerror,
+                next="counters begin anew",
+            )
+
+    def _set_aside(self, path: Path, error: state_file.StateFileError) -> None:
+        try:
+            kept: object = state_file.set_aside(path, error.kind)
+        except OSError as failure:
+            kept = f"not kept: {failure.strerror}"
+        event(
+            logging.ERROR,
+            "state_file_set_aside",
+            file=path,
+            reason=error,
+            kept_as=kept,
+            next="counters begin anew",
+        )
+
+    def _state_path(self) -> Path | None:
+        name = self._configuration.exporter.state_file
+        return None if name is None else Path(name)
+
+    def _choose_chain(self) -> Follower | None:
+        """Return the follower of the elected chain; a new one when the election went another way."""
+        if not all(watch.contact.is_tried for watch in self.fleet.beacons):
+            return self.follower
+        chain = self._elected()
+        if chain is None:
+            return self.follower
+        if self.follower is not None and self.follower.chain.identity == chain.identity:
+            self.follower.chain = chain
+            return self.follower
+        event(
+            logging.INFO if self.follower is None else logging.WARNING,
+            "chain_chosen",
+            network=self._configuration.network,
+            genesis_validators_root=chain.validators_root,
+            slot_seconds=chain.clock.slot_seconds,
+            slots_per_epoch=chain.clock.slots_per_epoch,
+            next="nodes of another chain are reported and not used",
+        )
+        self.follower = Follower(
+            chain,
+            self._configuration.groups,
+            self._changes,
+            ledger=self._restored(chain),
+            catch_up_slots=max(SETTLED_AFTER_SLOTS, _CATCH_UP_EPOCHS * chain.clock.slots_per_epoch),
+        )
+        return self.follower
+
+    def _restored(self, chain: Chain) -> Ledger | None:
+        saved, path = self._remembered, self._state_path()
+        if saved is None or path is None:
+            return None
+        self._remembered = None
+        try:
+            return state_file.restored_ledger(
+                saved, self._configuration.groups, validators_root=chain.validators_root
+            )
+        except state_file.StateFileError as error:
+            self._set_aside(path, error)
+            return None
+
+    async def follow(self) -> None:
+        """Take one step along the chain and save what changed."""
+        follower = self._choose_chain()
+        if follower is None:
+            return
+        candidates = self._candidates()
+        if await follower.step(candidates):
+            self.build_page()
+        await self._save(follower, at_once=False)
+
+    async def collect_rewards(self) -> None:
+        """Ask for the rewards of our proposals that are still unknown."""
+        if self.follower is None or self.follower.ledger is None:
+            return
+        beacons = self._candidates()
+        if await self._collector.collect(
+            self.follower.ledger,
+            beacons=beacons,
+            executions=self._executions(beacons),
+            slot_seconds=self.follower.chain.clock.slot_seconds,
+        ):
+            self.build_page()
+
+    async def _save(self, follower: Follower, *, at_once: bool) -> None:
+        path = self._state_path()
+        ledger = follower.ledger
+        if (
+            path is None
+            or ledger is None
+            or (not at_once and time.monotonic() - self._saved_at < _SAVE_SECONDS)
+        ):
+            return
+        content = state_file.encode(
+            state_file.saved_state(
+                ledger, network=self._configuration.network, root=follower.chain.validators_root
+            )
+        )
+        if content == self._saved:
+            return
+        self._saved_at = time.monotonic()
+        self._writing = asyncio.ensure_future(asyncio.to_thread(state_file.write, path, content))
+        try:
+            await asyncio.shield(self._writing)
+        except OSError as error:
+            self._changes.report(
+                "state_file",
+                error.errno,
+                logging.ERROR,
+                "state_file_not_written",
+                file=path,
+                reason=error.strerror,
+                next=f"tried again in {_SAVE_SECONDS:.0f} s; a restart would lose counters",
+            )
+        else:
+            self._saved = content
+            self._changes.settle("state_file", 0, "state_file_written_again", file=path)
+
+    async def save_now(self) -> None:
+        """Write the state file before stopping, after a write that is under way."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+        if self.follower is not None:
+            await self._save(self.follower, at_once=True)
+
+    async def watch(self, watch: BeaconWatch | ExecutionWatch) -> None:
+        """Ask a node once, unless it wants to be left alone."""
+        if watch.contact.is_quiet:
+            return
+        await watch.round(self._clock_for(watch))
+        self._nodes_at = max(
+            (watch.contact.answered_at for watch in self.fleet.watches),
+            default=0.0,
+        )
+
+    def build_page(self) -> None:
+        """Build the page anew; the part of single keys only when a new state was read."""
+        chain, follower = self.chain, self.follower
+        ledger = None if follower is None else follower.ledger
+        newest = None if follower is None else follower.progress.newest_payload
+        network = network_state(self.fleet, chain)
+        self._build_keys(ledger)
+        samples = [
+            *node_samples(self.fleet, chain, newest),
+            *fleet_samples(self.fleet, chain),
+            *group_samples(self._configuration, ledger, network),
+            *network_samples(network),
+            *own_samples(
+                self.fleet, follower, nodes_at=self._nodes_at, build=self._build, keys_cut=self._keys_cut
+            ),
+        ]
+        self._page = render(self._configuration.network, samples) + self._keys_page
+
+    def _build_keys(self, ledger: Ledger | None) -> None:
+        reading = ledger.readings[-1] if ledger is not None and ledger.readings else None
+        if ledger is None or reading is self._keys_of:
+            return
+        limit = self._configuration.exporter.per_key_limit
+        self._keys_of = reading
+        self._keys_page = render(self._configuration.network, key_samples(ledger, limit))
+        if reading is not None:
+            self._keys_cut += max(0, len(ledger.keys.by_index) - limit)
+
+    async def repeat(
+        self, name: str, action: Callable[[], Awaitable[None]], pause: Callable[[], float]
+    ) -> None:
+        """Do something again and again; an error of ours is logged and does not end it."""
+        while True:
+            try:
+                await action()
+            except Exception as error:  # the exporter must outlive a mistake in one of its parts
+                self._changes.report(
+                    ("mistake", name),
+                    repr(error),
+                    logging.ERROR,
+                    "unexpected_error",
+                    part=name,
+                    reason=repr(error),
+                    next="the part goes on; please report this line",
+                )
+                logging.getLogger("stakewatch_exporter").debug("trace of the error above", exc_info=True)
+            await asyncio.sleep(pause())
+
+    def step_seconds(self) -> float:
+        """Return the pause between two steps along the chain: a third of a slot, within reason."""
+        chain = self.chain
+        if chain is None:
+            return _SHORTEST_STEP_SECONDS
+        return max(_SHORTEST_STEP_SECONDS, min(chain.clock.slot_seconds / 3, _LONGEST_STEP_SECONDS))
+
+
+@asynccontextmanager
+async def running(configuration: Configuration) -> AsyncIterator[Service]:
+    """Run the exporter as `configuration` says; port 0 takes a free one.
+
+    Raises InputError when the address cannot be listened on.
+    """
+    settings = configuration.exporter
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=8),
+                timeout=aiohttp.ClientTimeout(total=None),
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": f"stakewatch-exporter/{stakewatch.__version__}"},
+            )
+        )
+        service = Service(configuration, session)
+        service.load_state()
+        service.build_page()
+        pages = Pages(
+            metrics=service.metrics,
+            is_ready=lambda: service.is_ready,
+            health=service.health,
+            offenders=service.offenders,
+        )
+        host, port = await stack.enter_async_context(
+            serving(pages, settings.listen_host, settings.listen_port)
+        )
+        service.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        event(
+            logging.INFO,
+            "serving",
+            url=service.url,
+            nodes=len(configuration.nodes),
+            groups=len(configuration.groups),
+        )
+        tasks = _start(service)
+        try:
+            yield service
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await service.save_now()
+
+
+def _start(service: Service) -> list[asyncio.Task[None]]:
+    async def page() -> None:
+        service.build_page()
+
+    parts = [
+        service.repeat("follow", service.follow, service.step_seconds),
+        service.repeat("rewards", service.collect_rewards, service.step_seconds),
+        service.repeat("page", page, lambda: _SNAPSHOT_SECONDS),
+    ]
+    parts.extend(
+        service.repeat(watch.node.instance, partial(service.watch, watch), watch.pause_seconds)
+        for watch in service.fleet.watches
+    )
+    return [asyncio.create_task(part) for part in parts]
