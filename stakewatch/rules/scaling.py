@@ -1,4 +1,4 @@
-"""Scaled rule files: the same rules on a chain whose slots are shorter, for the demo and the end-to-end test."""
+"""Scaled rule files: the same rules on a chain with shorter slots, for the demo and the end-to-end test."""
 
 from dataclasses import replace
 from pathlib import Path

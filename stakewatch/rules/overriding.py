@@ -1,0 +1,113 @@
+"""Overrides: what `stakewatch.yaml` changes of the rules, with every mistake of a user told by name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+from stakewatch.bundle.configuration import Configuration, Override, Urls
+from stakewatch.bundle.problems import did_you_mean
+from stakewatch.errors import InputError
+from stakewatch.promql import PromqlError, parse_duration, replace_threshold
+from stakewatch.promql.printing import print_number
+from stakewatch.rules.files import Group, Rule, RuleFile
+
+THRESHOLD = "threshold"
+_PLACE = "stakewatch.yaml"
+
+
+def apply_configuration(rule_files: Sequence[RuleFile], configuration: Configuration) -> tuple[RuleFile, ...]:
+    """Return the rule files with all overrides applied and links on the configured bases.
+
+    Rules that are switched off are gone, and groups that lost all their alerts with them.
+    Raises InputError when an override names an unknown alert or does not fit the alert.
+    """
+    known = sorted(rule.name for rule_file in rule_files for rule in rule_file.alerts)
+    for name in configuration.overrides:
+        if name not in known:
+            raise _unknown(name, known)
+    return tuple(
+        replace(
+            rule_file,
+            groups=tuple(
+                changed
+                for group in rule_file.groups
+                if (changed := _apply_to_group(group, rule_file, configuration)).rules
+            ),
+        )
+        for rule_file in rule_files
+    )
+
+
+def _apply_to_group(group: Group, rule_file: RuleFile, configuration: Configuration) -> Group:
+    rules = tuple(
+        _rebase(_apply(rule, override, rule_file), configuration.urls)
+        for rule in group.rules
+        if (override := _override(rule, configuration)).enabled
+    )
+    lost_its_alerts = any(rule.alert for rule in group.rules) and not any(rule.alert for rule in rules)
+    return replace(group, rules=() if lost_its_alerts else rules)
+
+
+def _override(rule: Rule, configuration: Configuration) -> Override:
+    unchanged = Override()
+    return configuration.overrides.get(rule.alert, unchanged) if rule.alert else unchanged
+
+
+def _apply(rule: Rule, override: Override, rule_file: RuleFile) -> Rule:
+    if override == Override():
+        return rule
+    if override.threshold is not None:
+        rule = _with_threshold(rule, override.threshold, rule_file)
+    if override.duration is not None:
+        try:
+            parse_duration(override.duration)
+        except InputError as error:
+            raise _refused(
+                rule, f"`for: {override.duration}` is no duration", "write 90s, 5m or 1h30m"
+            ) from error
+        rule = replace(rule, duration=override.duration)
+    labels = dict(rule.labels)
+    if override.severity is not None:
+        labels["severity"] = override.severity
+    return replace(rule, labels=MappingProxyType({**labels, **override.labels}))
+
+
+def _with_threshold(rule: Rule, threshold: float, rule_file: RuleFile) -> Rule:
+    old = rule.annotations.get(THRESHOLD)
+    if old is None:
+        raise _refused(
+            rule,
+            "it has no threshold that may be tuned",
+            f"remove `threshold`; the rule stands in {rule_file.place(rule)}",
+        )
+    try:
+        expression = replace_threshold(rule.expression, float(old), threshold)
+    except (PromqlError, ValueError) as error:
+        raise InputError(
+            f"the threshold of {rule.name} cannot be replaced: {error}",
+            where=rule_file.place(rule, f"annotations.{THRESHOLD}"),
+            mend="the annotation's number must stand once in `expr`, as the right side of a comparison",
+        ) from error
+    annotations: Mapping[str, str] = {**rule.annotations, THRESHOLD: print_number(threshold)}
+    return replace(rule, expression=expression, annotations=MappingProxyType(dict(annotations)))
+
+
+def _rebase(rule: Rule, urls: Urls) -> Rule:
+    bases = ((Urls().runbooks, urls.runbooks), (Urls().grafana, urls.grafana))
+    annotations = {
+        name: next((new + text.removeprefix(old) for old, new in bases if text.startswith(f"{old}/")), text)
+        for name, text in rule.annotations.items()
+    }
+    return replace(rule, annotations=MappingProxyType(annotations))
+
+
+def _unknown(name: str, known: Sequence[str]) -> InputError:
+    return InputError(
+        f"overrides.{name}: no alert has this name",
+        where=_PLACE,
+        mend=did_you_mean(name, list(known), "the alerts are"),
+    )
+
+
+def _refused(rule: Rule, what: str, mend: str) -> InputError:
+    return InputError(f"overrides.{rule.name}: {what}", where=_PLACE, mend=mend)

@@ -1,0 +1,108 @@
+"""Build targets of the rules: the rule files as configured, and a Prometheus that loads them."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from stakewatch.bundle.configuration import Configuration
+from stakewatch.bundle.folder import Bundle
+from stakewatch.bundle.targets import target
+from stakewatch.rules.files import load_rule_files, print_rule_file
+from stakewatch.rules.overriding import apply_configuration
+
+_TARGET_KINDS = ("staking", "platform")
+_HEADING = """\
+# Built from stakewatch.yaml and the bundle: change those. What is scraped beside the exporter stands in the
+# bundle, as for file_sd_configs: targets/staking/*.yaml, each target with the labels cluster, region,
+# network, role, implementation, instance (and __metrics_path__ where it is not /metrics), and
+# targets/platform/*.yaml with cluster and region.
+"""
+_PROMETHEUS: Mapping[str, object] = {
+    "global": {
+        "scrape_interval": "15s",
+        "scrape_timeout": "10s",
+        "evaluation_interval": "30s",
+    },
+    "rule_files": ["rules/*.yaml"],
+    "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9093"]}]}]},
+    "scrape_configs": [
+        {
+            "job_name": "staking",
+            "file_sd_configs": [{"files": ["targets/staking/*.yaml"]}],
+        },
+        {
+            "job_name": "platform",
+            "file_sd_configs": [{"files": ["targets/platform/*.yaml"]}],
+        },
+        {
+            # Its node series carry the labels of the node that they speak about.
+            "job_name": "exporter",
+            "honor_labels": True,
+            "file_sd_configs": [{"files": ["targets/exporter.yaml"]}],
+            # Two exporters that watch one node say so in series that differ by this label only.
+            "relabel_configs": [
+                {"source_labels": ["network", "instance"], "separator": "/", "target_label": "exporter"}
+            ],
+        },
+    ],
+}
+
+
+@target("rules", "rule files with the overrides and links of stakewatch.yaml")
+def build_rules(bundle: Bundle, configuration: Configuration, folder: Path) -> None:
+    """Write every rule file into `folder`, under its own name.
+
+    Raises InputError when a rule file is broken or an override does not fit.
+    """
+    for rule_file in apply_configuration(load_rule_files(bundle.rules), configuration):
+        inside = rule_file.path.relative_to(bundle.rules)
+        path = folder / inside
+        path.parent.mkdir(parents=True, exist_ok=True)
+        heading = f"Built from rules/{inside.as_posix()} and stakewatch.yaml: change those."
+        path.write_text(print_rule_file(rule_file.groups, heading=heading), encoding="utf-8")
+
+
+@target("prometheus", "a plain Prometheus: rules, scraping by the label contract, Alertmanager")
+def build_prometheus(bundle: Bundle, configuration: Configuration, folder: Path) -> None:
+    """Write prometheus.yaml, the rules, the targets, and the Alertmanager configuration.
+
+    What is scraped beside the exporter stands in files of the bundle's owner, `targets/staking/*.yaml` and
+    `targets/platform/*.yaml` in the bundle, which are copied.
+    Raises InputError when a rule file is broken or an override does not fit.
+    """
+    (folder / "rules").mkdir()
+    build_rules(bundle, configuration, folder / "rules")
+    (folder / "prometheus.yaml").write_text(
+        _HEADING + yaml.safe_dump(_PROMETHEUS, sort_keys=False), encoding="utf-8"
+    )
+    targets = folder / "targets"
+    targets.mkdir()
+    (targets / "exporter.yaml").write_text(
+        yaml.safe_dump(_exporter_target(configuration), sort_keys=False), encoding="utf-8"
+    )
+    for kind in _TARGET_KINDS:
+        (targets / kind).mkdir()
+        for path in sorted((bundle.root / "targets" / kind).glob("*.yaml")):
+            shutil.copyfile(path, targets / kind / path.name)
+    for path in sorted(bundle.alertmanager.glob("*.yaml")):
+        shutil.copyfile(path, folder / path.name)
+
+
+def _exporter_target(configuration: Configuration) -> list[dict[str, object]]:
+    exporter = configuration.exporter
+    nodes = configuration.nodes
+    place = {"cluster": nodes[0].cluster, "region": nodes[0].region} if nodes else {}
+    return [
+        {
+            "targets": [f"{exporter.listen_host}:{exporter.listen_port}"],
+            "labels": {
+                **place,
+                "network": configuration.network,
+                "role": "exporter",
+                "implementation": "stakewatch",
+                "instance": "exporter-1",
+            },
+        }
+    ]
