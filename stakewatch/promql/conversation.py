@@ -1,8 +1,10 @@
 """The conversation with the helper process that holds Prometheus' parser, one question at a time."""
 
+import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -13,11 +15,14 @@ from typing import IO, Any
 from stakewatch.errors import StakewatchError
 
 _CHUNK_BYTES = 65_536
+# A million characters of matchers make some 30 MB.
+_MOST_ANSWER_BYTES = 2**28
+_CLOSING_SECONDS = 1.0
 _LONGEST_SHOWN = 200
 
 
 class ParserDiedError(StakewatchError):
-    """The parser ended in the middle of a question, twice."""
+    """The parser ended in the middle of a question, or spoke nonsense, twice."""
 
 
 class ParserTimeoutError(StakewatchError):
@@ -54,9 +59,12 @@ class Conversation:
         return answer
 
     def close(self) -> None:
-        """End the helper, if it runs."""
-        with self._turn:
-            self._drop()
+        """End the helper, if it runs; one that is busy for another second ends with its standard input."""
+        if self._turn.acquire(timeout=_CLOSING_SECONDS):
+            try:
+                self._drop()
+            finally:
+                self._turn.release()
 
     @property
     def process_id(self) -> int | None:
@@ -79,7 +87,7 @@ class Conversation:
         question = json.dumps({"id": self._asked, "expr": expression}).encode() + b"\n"
         try:
             line = _exchange(process, question, time.monotonic() + self._timeout_seconds)
-            answer = None if line is None else json.loads(line)
+            answer = _understand(line, self._asked)
         except TimeoutError as error:
             raise ParserTimeoutError(
                 f"the PromQL parser needed more than {self._timeout_seconds:g} s for {_shorten(expression)}",
@@ -115,7 +123,9 @@ class Conversation:
         process, self._process = self._process, None
         if process is not None:
             _close_pipes(process)
-            process.kill()
+            # It leads its own group; a wrapper script's children go with it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
@@ -131,7 +141,7 @@ def _close_pipes(process: subprocess.Popen[bytes]) -> None:
 
 
 def _exchange(process: subprocess.Popen[bytes], question: bytes, deadline: float) -> bytes | None:
-    """Write the question and read one line; None when the helper ended before the line did.
+    """Write the question and read one line; None when it ends early or never stops.
 
     Writing and reading go side by side, so that full pipes never hold each other up. Raises TimeoutError.
     """
@@ -141,11 +151,12 @@ def _exchange(process: subprocess.Popen[bytes], question: bytes, deadline: float
     waiting.register(writing, select.POLLOUT)
     rest = memoryview(question)
     chunks: list[bytes] = []
+    received = 0
     while not (chunks and chunks[-1].endswith(b"\n")):
         seconds_left = deadline - time.monotonic()
-        ready = dict(waiting.poll(max(0.0, seconds_left) * 1000))
-        if not ready and seconds_left <= 0:
+        if seconds_left <= 0:
             raise TimeoutError
+        ready = dict(waiting.poll(seconds_left * 1000))
         if writing in ready:
             try:
                 rest = rest[os.write(writing, rest) :]
@@ -155,10 +166,20 @@ def _exchange(process: subprocess.Popen[bytes], question: bytes, deadline: float
                 waiting.unregister(writing)
         if reading in ready:
             chunk = os.read(reading, _CHUNK_BYTES)
-            if not chunk:
+            received += len(chunk)
+            if not chunk or received > _MOST_ANSWER_BYTES:
                 return None
             chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _understand(line: bytes | None, number: int) -> dict[str, Any] | None:
+    """Return the answer to the question of this number; None when it is anything else."""
+    try:
+        answer = json.loads(line or b"")
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) and answer.get("id") == number else None
 
 
 def _shorten(expression: str) -> str:

@@ -5,7 +5,7 @@ node that was built by hand. Two nodes are equal when they say the same, whereve
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias
 
 ValueType: TypeAlias = Literal["vector", "scalar", "matrix", "string"]
@@ -23,6 +23,36 @@ class Positioned:
 
     start: int = field(default=-1, compare=False)
     end: int = field(default=-1, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Node(Positioned):
+    """An expression of any kind; equal to another that says the same (NaN to NaN), however deep both are."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and _signature(self) == _signature(other)
+
+    def __hash__(self) -> int:
+        return hash(_signature(self))
+
+
+def _signature(root: Node) -> tuple[object, ...]:
+    """Return all that the tree says, flat: comparing nested tuples would exhaust Python's stack."""
+    parts: list[object] = []
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        parts.append(type(node))
+        for value in (getattr(node, each.name) for each in fields(node) if each.compare):
+            if isinstance(value, Node):
+                parts.append(Node)
+                waiting.append(value)
+            elif isinstance(value, tuple) and value and isinstance(value[0], Node):
+                parts.append(len(value))
+                waiting += value
+            else:
+                parts.append("NaN" if isinstance(value, float) and math.isnan(value) else value)
+    return tuple(parts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +99,7 @@ class Grouping(Positioned):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class NumberLiteral(Positioned):
+class NumberLiteral(Node):
     """A number, its signs included; `is_duration` says that it is written like `5m` (Prometheus 3)."""
 
     value: float
@@ -80,20 +110,9 @@ class NumberLiteral(Positioned):
         """A number is a scalar."""
         return "scalar"
 
-    def __eq__(self, other: object) -> bool:
-        """Compare what is written: NaN equals NaN, and 300 is not 5m."""
-        return (
-            isinstance(other, NumberLiteral)
-            and self.is_duration == other.is_duration
-            and (self.value == other.value or (math.isnan(self.value) and math.isnan(other.value)))
-        )
 
-    def __hash__(self) -> int:
-        return hash((self.is_duration, "NaN" if math.isnan(self.value) else self.value))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StringLiteral(Positioned):
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StringLiteral(Node):
     """A quoted string; bytes that are not UTF-8 stand as lone surrogates (PEP 383)."""
 
     value: str
@@ -104,8 +123,8 @@ class StringLiteral(Positioned):
         return "string"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VectorSelector(Positioned):
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class VectorSelector(Node):
     """`name{matchers} offset 5m @ end()`.
 
     `name` is the one in front of the braces, None when there is none. Inside a MatrixSelector the modifiers
@@ -136,8 +155,8 @@ class VectorSelector(Positioned):
         return None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MatrixSelector(Positioned):
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MatrixSelector(Node):
     """`selector[range] offset 5m @ end()`."""
 
     selector: VectorSelector
@@ -152,8 +171,8 @@ class MatrixSelector(Positioned):
         return "matrix"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SubqueryExpr(Positioned):
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SubqueryExpr(Node):
     """`expression[range:step] offset 5m @ end()`; without `step` the evaluation interval is taken."""
 
     expression: "Expression"
@@ -168,8 +187,8 @@ class SubqueryExpr(Positioned):
         return "matrix"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call(Positioned):
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Call(Node):
     """`function(arguments)`; `returns` is what Prometheus' table of functions says."""
 
     function: str
@@ -182,8 +201,8 @@ class Call(Positioned):
         return self.returns
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AggregateExpr(Positioned):
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AggregateExpr(Node):
     """`operator by (labels) (parameter, expression)`; `parameter` is topk's k, the label of count_values."""
 
     operator: str
@@ -212,8 +231,8 @@ class VectorMatching(Positioned):
     fill_right: NumberLiteral | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BinaryExpr(Positioned):
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class BinaryExpr(Node):
     """`left operator bool matching right`; `matching` is None when nothing is written."""
 
     operator: str
@@ -241,8 +260,8 @@ class BinaryExpr(Positioned):
         return self.operator in SET_OPERATORS
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnaryExpr(Positioned):
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class UnaryExpr(Node):
     """A sign in front of anything but a number (a number contains its signs)."""
 
     operator: Literal["+", "-"]
@@ -254,8 +273,8 @@ class UnaryExpr(Positioned):
         return self.expression.value_type
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ParenExpr(Positioned):
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ParenExpr(Node):
     """`(expression)`."""
 
     expression: "Expression"

@@ -321,14 +321,22 @@ func (r *reader) duration(value time.Duration, expression *parser.DurationExpr) 
 	if expression == nil {
 		r.skip(parser.ADD, parser.SUB)
 		r.take(parser.NUMBER, parser.DURATION)
-		seconds := strconv.FormatFloat(value.Seconds(), 'g', -1, 64)
-		return duration{span: r.since(first), Seconds: seconds}
+		return duration{span: r.since(first), Seconds: seconds(value)}
 	}
 	r.durationExpression(expression)
 	usesContext := slices.ContainsFunc(r.tokens[first:r.next], func(one token) bool {
 		return one.kind == parser.STEP || one.kind == parser.RANGE
 	})
 	return duration{span: r.since(first), Expression: expression.String(), UsesContext: usesContext}
+}
+
+// seconds divides once, so that 1622 ms are the number nearest to 1.622; Duration.Seconds adds two numbers.
+func seconds(value time.Duration) string {
+	divided := float64(value) / float64(time.Second)
+	if value%time.Millisecond == 0 {
+		divided = float64(value.Milliseconds()) / 1000
+	}
+	return strconv.FormatFloat(divided, 'g', -1, 64)
 }
 
 func (r *reader) durationExpression(expression parser.Expr) {
