@@ -3,23 +3,25 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-import numpy as np
-import yaml
 from aiohttp import web
 
 from stakewatch.errors import StakewatchError
+from stakewatch.simulator import documents
 from stakewatch.simulator import plan as plans
+from stakewatch.simulator.attesting import offline_keys, signing_record
 from stakewatch.simulator.beacon_api import BeaconApi
 from stakewatch.simulator.chain import Chain, ChainParameters
 from stakewatch.simulator.execution_api import ExecutionApi
 from stakewatch.simulator.faults import Fault, FaultSwitch
 from stakewatch.simulator.misbehaviour import misbehaving
-from stakewatch.simulator.plan import BeaconNode, ExecutionNode, FleetPlan, ValidatorClient
+from stakewatch.simulator.plan import BeaconNode, ExecutionNode, FleetPlan
 from stakewatch.simulator.presets import PRESETS
+from stakewatch.simulator.scraping import Scrapes, metrics_path
 from stakewatch.simulator.servers import Server
 from stakewatch.simulator.truth import Truth
 from stakewatch.simulator.views import IMPLEMENTATIONS, View
@@ -34,7 +36,8 @@ class Fleet:
     """An asynchronous context manager; inside the block all processes of the plan serve on loopback.
 
     With `clock="real"` the chain follows the time; with "hand" it stands still until `advance_to`.
-    `genesis_time` (Unix seconds) defaults to a time `past_epochs` ago. `chain` and `truth` may be read freely.
+    `genesis_time` (Unix seconds) defaults to a time `past_epochs` ago. `chain` and `truth` may be read;
+    `failed` is set when the clock has died, and leaving the block then raises why.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class Fleet:
             validators=plan.validators,
             watched=plan.keys,
             fee_recipients=tuple(
-                fee_recipient(group.name) for group in plan.groups for _ in range(group.keys)
+                documents.fee_recipient(group.name) for group in plan.groups for _ in range(group.keys)
             ),
             fork=plan.fork,
         )
@@ -71,7 +74,27 @@ class Fleet:
         self._foreign: Chain | None = None
         self._frozen: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
+        self.signing = signing_record(plan.keys)
         self.apis = self._api_servers()
+        self.scrapes = Scrapes(
+            plan,
+            self.chain,
+            faults=self.faults,
+            signing=self.signing,
+            view=self.view,
+            urls=lambda: self.urls,
+        )
+        self.metrics = {
+            process.instance: self._metrics_server(
+                metrics_path(process.implementation), partial(self.scrapes.process, process.instance)
+            )
+            for process in plan.processes
+        }
+        self.machines = {
+            name: self._metrics_server("/metrics", partial(self.scrapes.machine, name))
+            for name in plan.machines
+        }
+        self.kubelet = self._metrics_server("/metrics/cadvisor", self.scrapes.kubelet)
         self.failed = asyncio.Event()
 
     # ---- its life
@@ -99,7 +122,7 @@ class Fleet:
     @property
     def servers(self) -> tuple[Server, ...]:
         """All servers."""
-        return tuple(self.apis.values())
+        return (*self.apis.values(), *self.metrics.values(), *self.machines.values(), self.kubelet)
 
     async def _stop(self) -> None:
         task, self._task = self._task, None
@@ -125,8 +148,9 @@ class Fleet:
     def advance_to(self, slot: int) -> None:
         """Move the chain on to a slot, with the keys attesting that can."""
         while self.chain.slot < slot:
-            self.chain.offline = self._offline()
+            self.chain.offline = offline_keys(self.plan, self.faults)
             self.chain.advance_to(self.chain.slot + 1)
+            self.signing.note(self.chain)
             if self._foreign is not None:
                 self._foreign.advance_to(self.chain.slot)
 
@@ -159,18 +183,21 @@ class Fleet:
     async def _apply(self) -> None:
         """Stop the servers of dead processes, start those of others, and note whose heads stand still."""
         for process in self.plan.processes:
-            dead = self.faults.find("down", process.instance) is not None
-            for server in self.servers_of(process.instance):
-                await (server.stop() if dead else server.start())
+            servers = self._servers_of(process.instance)
+            was_running = all(server.is_running for server in servers)
+            if self.faults.find("down", process.instance) is not None:
+                await asyncio.gather(*(server.stop() for server in servers))
+            elif not was_running:
+                await asyncio.gather(*(server.start() for server in servers))
+                self.scrapes.restarted(process.instance)
         for node in self.plan.nodes:
             if self._stands_still(node):
                 self._frozen.setdefault(node.instance, self.chain.slot)
             else:
                 self._frozen.pop(node.instance, None)
 
-    def servers_of(self, instance: str) -> tuple[Server, ...]:
-        """Return the servers that one process has."""
-        return tuple(servers[instance] for servers in (self.apis,) if instance in servers)
+    def _servers_of(self, instance: str) -> tuple[Server, ...]:
+        return tuple(servers[instance] for servers in (self.apis, self.metrics) if instance in servers)
 
     def _stands_still(self, node: BeaconNode | ExecutionNode) -> bool:
         """Tell whether a node's head is frozen: by a fault, or because the other half of its pair is dead."""
@@ -207,35 +234,6 @@ class Fleet:
                 )
             )
             self._foreign.advance_to(self.chain.slot)
-
-    # ---- who attests
-
-    def beacon_in_use(self, client: ValidatorClient) -> str | None:
-        """Return the beacon node that a validator client works with now: the first that is fit."""
-        return next((name for name in client.beacon_nodes if self.is_usable(name)), None)
-
-    def is_usable(self, beacon: str) -> bool:
-        """Tell whether a validator client can work with a beacon node."""
-        node = next(one for one in self.plan.beacon_nodes if one.instance == beacon)
-        if self.faults.api_fault(beacon) or self.faults.api_fault(node.execution_node):
-            return False
-        return not any(self.faults.find(name, beacon) for name in ("frozen_head", "syncing", "optimistic"))
-
-    def _offline(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        offline = np.zeros(self.plan.validators, dtype=np.bool_)
-        clients = {client.instance: client for client in self.plan.validator_clients}
-        for group in self.plan.groups:
-            client = clients[group.validator_client]
-            if self.faults.find("down", client.instance) or self.beacon_in_use(client) is None:
-                indices = self.plan.indices(group.name)
-                offline[indices.start : indices.stop] = True
-        for fault in self.faults.active:
-            if fault.kind.name == "keys_offline":
-                offline[list(fault.indices)] = True
-            elif fault.kind.name == "finality_lost":
-                others = self.plan.validators - self.plan.keys
-                offline[self.plan.keys : self.plan.keys + round(others * fault.number("share"))] = True
-        return offline
 
     # ---- what the nodes see
 
@@ -289,87 +287,43 @@ class Fleet:
         middleware = misbehaving(lambda: self.faults.api_fault(instance), delay_seconds)
         return Server(lambda: application(middleware))
 
+    def _metrics_server(self, path: str, text: Callable[[], bytes]) -> Server:
+        async def scrape(_: web.Request) -> web.Response:
+            return web.Response(
+                body=text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+            )
+
+        def application() -> web.Application:
+            application = web.Application()
+            application.add_routes([web.get(path, scrape)])
+            return application
+
+        return Server(application)
+
     # ---- files for the others
 
-    def configuration(self) -> dict[str, object]:
-        """Return the content of a stakewatch.yaml that watches this fleet, with the keys inside."""
-        plan = self.plan
-        pace = plan.seconds_per_slot / 12
-        return {
-            "network": plan.network,
-            "fleet": {
-                "cluster": plan.cluster,
-                "region": plan.region,
-                "beacon_nodes": [
-                    {
-                        "instance": node.instance,
-                        "implementation": node.implementation,
-                        "url": self.apis[node.instance].url,
-                        "execution_node": node.execution_node,
-                        "machine": node.machine,
-                        "zone": f"{plan.region}a",
-                    }
-                    for node in plan.beacon_nodes
-                ],
-                "execution_nodes": [
-                    {
-                        "instance": node.instance,
-                        "implementation": node.implementation,
-                        "url": self.apis[node.instance].url,
-                        "machine": node.machine,
-                        "zone": f"{plan.region}a",
-                    }
-                    for node in plan.execution_nodes
-                ],
-                "validator_clients": [
-                    {
-                        "instance": client.instance,
-                        "implementation": client.implementation,
-                        "beacon_nodes": list(client.beacon_nodes),
-                    }
-                    for client in plan.validator_clients
-                ],
-                "groups": [
-                    {
-                        "name": group.name,
-                        "validator_client": group.validator_client,
-                        "keys": list(self.keys(group.name)),
-                        "labels": {"customer": group.name},
-                        "fee_recipients": [fee_recipient(group.name)],
-                    }
-                    for group in plan.groups
-                ],
-            },
-            "health": {
-                "minimum_beacon_peers": 20,
-                "minimum_execution_peers": 10,
-                "maximum_head_age_slots": 4,
-            },
-            "exporter": {
-                "listen": "127.0.0.1:9120",
-                "interval_seconds": max(0.5, 6 * pace),
-                "request_timeout_seconds": max(1.0, 4 * pace),
-            },
-        }
-
     def configuration_text(self, key_folder: Path | None = None) -> str:
-        """Return a stakewatch.yaml; with `key_folder` the keys go to files there, one per group."""
-        content = self.configuration()
-        if key_folder is not None:
-            fleet = content["fleet"]
-            if not isinstance(fleet, dict):
-                raise TypeError("the fleet is a mapping")
-            for group in fleet["groups"]:
-                file = key_folder / f"keys-{group['name']}.txt"
-                file.write_text("\n".join(group["keys"]) + "\n", encoding="utf-8")
-                group["keys"] = {"file": file.name}
-        return yaml.safe_dump(content, sort_keys=False)
+        """Return a stakewatch.yaml that watches this fleet.
+
+        With `key_folder` the keys go to files there, one per group; else they stand in the text.
+        """
+        keys = {group.name: self.keys(group.name) for group in self.plan.groups}
+        return documents.configuration(self.plan, self.urls, keys, key_folder)
+
+    def scrape_targets(self) -> str:
+        """Return Prometheus' file-based service discovery (JSON) for all metrics of this fleet."""
+        return documents.scrape_targets(
+            self.plan,
+            {instance: server.address for instance, server in self.metrics.items()},
+            {name: server.address for name, server in self.machines.items()},
+            self.kubelet.address,
+        )
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The API of each beacon and execution node."""
+        return {instance: server.url for instance, server in self.apis.items()}
 
     def keys(self, group: str) -> tuple[str, ...]:
         """Return the public keys of a group in the order of their validator indices."""
         return tuple(self.chain.pubkeys[index] for index in self.plan.indices(group))
-
-
-def fee_recipient(group: str) -> str:
-    """Return the address that a group's proposals pay: the group's name, readable in hex."""
-    return "0x" + group.encode().hex().ljust(40, "0")[:40]
