@@ -16,7 +16,7 @@ from stakewatch.errors import InputError
 from stakewatch.grafana.links import runbook_link
 from stakewatch.grafana.queries import BUCKETS, DATASOURCE, NOW, OVER_TIME, ROWS, Form, Query, reference
 from stakewatch.grafana.setting import Setting
-from stakewatch.grafana.thresholds import WELL, Step, steps_of
+from stakewatch.grafana.thresholds import WELL, Alert, Step, steps_of
 
 PLUGIN_VERSION = "10.4.0"
 
@@ -70,18 +70,21 @@ class Panel(ABC):
                 mend="leave out the steps: the thresholds of the alerts are drawn",
             )
         if self.alerts:
-            try:
-                return steps_of([setting.alert(name) for name in self.alerts])
-            except InputError as error:
-                raise InputError(f"the panel {self.title!r}: {error.what}", mend=error.mend) from error
+            return steps_of(self._watching(setting))
         return self.steps or _NO_STEPS
+
+    def _watching(self, setting: Setting) -> list[Alert]:
+        try:
+            return [setting.alert(name) for name in self.alerts]
+        except InputError as error:
+            raise InputError(f"the panel {self.title!r}: {error.what}", mend=error.mend) from error
 
     def _common(self, setting: Setting) -> dict[str, Any]:
         """Return what every class of grafanalib takes."""
         return {
             "dataSource": DATASOURCE,
             "description": self.description,
-            "links": [runbook_link(setting.alert(name)) for name in self.alerts],
+            "links": [runbook_link(alert) for alert in self._watching(setting)],
             # Grafana's own choice follows the width of the panel; grafanalib's 100 is coarse on a wide
             # screen.
             "maxDataPoints": None,

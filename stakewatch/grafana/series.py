@@ -43,7 +43,8 @@ def lint_queries(board: Mapping[str, Any], known: Known) -> tuple[Flaw, ...]:
 
     Raises StakewatchError when the parser of PromQL is not there.
     """
-    return tuple(_flaws(board, known))
+    # Two components that expose the same series give the same flaw.
+    return tuple(dict.fromkeys(_flaws(board, known)))
 
 
 def _flaws(board: Mapping[str, Any], known: Known) -> Iterator[Flaw]:

@@ -17,7 +17,7 @@ Severity = Literal["critical", "warning", "info"]
 COLOUR_OF_SEVERITY: Mapping[str, str] = {"critical": "red", "warning": "orange", "info": "blue"}
 WELL = "green"
 
-_COMMENT = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)|#[^\n]*""")
+_STRING_OR_COMMENT = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)|#[^\n]*""")
 _COMPARISON_WITH_NUMBER = re.compile(
     r"(==|!=|<=|>=|<|>)\s*(?:bool\b\s*)?([-+]?[0-9.][0-9.eE_]*(?:[eE][-+]?[0-9]+)?)"
 )
@@ -120,7 +120,7 @@ def _alert(rule: Mapping[str, object], path: Path, configuration: Configuration)
             str(annotations["threshold"]), str(rule.get("expr", "")), name, path
         )
         if override and override.threshold is not None:
-            threshold = override.threshold
+            threshold = float(override.threshold)
     severity = override.severity if override and override.severity else str(labels.get("severity", ""))
     return Alert(
         name=name,
@@ -142,7 +142,7 @@ def _threshold(written: str, expression: str, name: str, path: Path) -> tuple[fl
             where=str(path),
             mend="write a plain number, such as 0.85",
         ) from error
-    plain = _COMMENT.sub(lambda match: match.group(1) or "", expression)
+    plain = _STRING_OR_COMMENT.sub(" ", expression)
     found = [
         operator
         for operator, number in _COMPARISON_WITH_NUMBER.findall(plain)
