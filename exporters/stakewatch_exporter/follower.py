@@ -16,6 +16,8 @@ from stakewatch_exporter.log import Changes, event
 from stakewatch_exporter.nodes import BeaconWatch
 
 SETTLED_AFTER_SLOTS = 64
+_DEMOTED_SLOTS = 8
+_LONGEST_STATE_PAUSE_SLOTS = 8
 _FUTURE_SLOTS = 2
 
 
@@ -39,7 +41,7 @@ class Progress:
 
 
 class Follower:
-    """Follows one chain through whichever node is best; `step` is its one verb.
+    """Follows one chain through whichever node is best; `step` and `learn` are its verbs.
 
     `catch_up_slots` bounds how many slots are back-filled after a gap; what is longer is skipped and counted.
     """
@@ -61,6 +63,9 @@ class Follower:
         self._catch_up_slots = catch_up_slots
         self._duties_root: str | None = None
         self._off_branch_since: float | None = None
+        self._demoted: dict[tuple[str, str], float] = {}
+        self._state_failures = 0
+        self._next_state_at = 0.0
 
     async def step(self, watches: Sequence[BeaconWatch]) -> bool:
         """Take in what is new, from the first of the watches that gives it; return whether anything was.
@@ -68,7 +73,7 @@ class Follower:
         Never raises RequestError.
         """
         is_off_branch = False
-        for watch in watches:
+        for watch in self._ordered(watches, "follow"):
             try:
                 header = await self._connect(watch)
             except (RequestError, UnusableError) as error:
@@ -85,15 +90,30 @@ class Follower:
         is_new = self.progress.head is None or header.root != self.progress.head.root
         self.progress.head = header
         self.progress.slots_at = time.time()
-        ordered = [watch, *(other for other in watches if other is not watch)]
         assert self.ledger is not None  # noqa: S101 - _connect made it
         newest = self.ledger.branch[-1] if self.ledger.branch else None
         if newest is not None and newest.payload is not None:
             self.progress.newest_payload = newest.payload.block_number
-        await self._duties(ordered, self.ledger)
-        has_read = await self._state(ordered, self.ledger, header)
-        has_settled = await self._settle(watch, self.ledger, header)
-        return is_new or has_read or has_settled
+        return is_new | (is_new and await self._settle(watch, self.ledger, header))
+
+    async def learn(self, watches: Sequence[BeaconWatch]) -> bool:
+        """Learn the duties and the state of a new epoch; return whether there is a new state.
+
+        Apart from `step`, since a state takes a node seconds. Never raises RequestError.
+        """
+        ledger, header = self.ledger, self.progress.head
+        if ledger is None or header is None:
+            return False
+        _, has_read = await asyncio.gather(
+            self._duties(self._ordered(watches, "duties"), ledger),
+            self._state(self._ordered(watches, "state"), ledger, header),
+        )
+        return has_read
+
+    def _ordered(self, watches: Sequence[BeaconWatch], what: str) -> list[BeaconWatch]:
+        """Put those that failed at this a moment ago behind the others."""
+        now = time.monotonic()
+        return sorted(watches, key=lambda watch: self._demoted.get((what, watch.node.instance), 0.0) > now)
 
     def _succeeded(self, watch: BeaconWatch, what: str) -> None:
         self._changes.settle(
@@ -103,6 +123,8 @@ class Follower:
     def _failed(self, watch: BeaconWatch, what: str, error: Exception) -> None:
         if isinstance(error, RequestError):
             watch.heed(error)
+        pause = _DEMOTED_SLOTS * self.chain.clock.slot_seconds
+        self._demoted[what, watch.node.instance] = time.monotonic() + pause
         state = error.outcome if isinstance(error, RequestError) else type(error).__name__
         self._changes.report(
             (what, watch.node.instance),
@@ -224,39 +246,42 @@ class Follower:
         epoch = self.chain.clock.epoch_of(header.slot)
         if ledger.readings and ledger.readings[-1].epoch >= epoch:
             return False
+        if time.monotonic() < self._next_state_at:
+            return False
         for watch in watches:
             try:
                 await self._read(watch, ledger, epoch)
             except (RequestError, UnusableError, ValueError) as error:
                 self._failed(watch, "state", error)
                 continue
+            self._state_failures = 0
             self.progress.state_at = time.time()
             self._succeeded(watch, "state")
             return True
+        pause = min(2.0**self._state_failures / 4, _LONGEST_STATE_PAUSE_SLOTS)
+        self._state_failures = min(self._state_failures + 1, 10)
+        self._next_state_at = time.monotonic() + pause * self.chain.clock.slot_seconds
         return False
 
     async def _read(self, watch: BeaconWatch, ledger: Ledger, epoch: int) -> None:
-        first = self.chain.clock.first_slot(epoch)
-        branch = ledger.branch
-        seen = witness(branch, first)
-        if seen is None and ledger.tree.anchor.slot != first:
-            raise UnusableError(f"no block at or after slot {first} is known yet")
-        slot = first
+        """Read the state at an epoch's first slot, or where a client refuses it at its first block.
+
+        Raises RequestError; UnusableError when it is not the state of our branch; ValueError from the ledger.
+        """
+        slot = first = self.chain.clock.first_slot(epoch)
+        bound_slot, bound_root = bound = _binding(ledger, first)
         try:
             answer = await self._ask_state(watch, ledger, slot)
         except RequestError as error:
             # Some clients have no state of an empty slot; that of the next block is as good, only later.
-            if error.status is None or seen is None or seen.slot == first:
+            if error.status is None or bound_slot == first:
                 raise
-            slot = seen.slot
+            slot = bound_slot
             answer = await self._ask_state(watch, ledger, slot)
-        # The state belongs to our branch if the node still has our block at that height after it answered.
-        expected_slot, expected_root = (
-            (seen.slot, seen.root) if seen is not None else (first, ledger.tree.anchor.root)
-        )
-        header = await watch.api.header_at(expected_slot)
-        if header is None or header.root != expected_root:
-            raise UnusableError(f"it has another block at slot {expected_slot} than the branch we follow")
+        # The state belongs to our branch if the node, and we, still have that block after it answered.
+        header = await watch.api.header_at(bound_slot)
+        if header is None or header.root != bound_root or _binding(ledger, first) != bound:
+            raise UnusableError(f"it has another block at slot {bound_slot} than the branch that is followed")
         validators, pending = answer
         ledger.read(epoch, slot, validators, pending)
         unknown = len(ledger.keys) - len(ledger.keys.by_index)
@@ -306,3 +331,18 @@ class Follower:
         slot = max(final_slot, header.slot - SETTLED_AFTER_SLOTS)
         ledger.settle(slot, is_final=slot == final_slot)
         return ledger.tree.anchor != before
+
+
+def _binding(ledger: Ledger, slot: int) -> tuple[int, str]:
+    """Return slot and root of a block that only a node with our state at a slot can have.
+
+    That is the first block at or after the slot, or the anchor where it stands at the slot.
+    Raises UnusableError when there is none.
+    """
+    anchor = ledger.tree.anchor
+    found = witness(ledger.branch, slot)
+    if anchor.slot <= slot and found is not None:
+        return found.slot, found.root
+    if anchor.slot == slot:
+        return slot, anchor.root
+    raise UnusableError(f"no block at or after slot {slot} is known")

@@ -267,6 +267,7 @@ class ExecutionWatch(Watch):
     ) -> None:
         super().__init__(node, session, settings, changes)
         self.api = ExecutionApi(self._transport)
+        self.newest_payload: int | None = None
         self.chain_id: Latest[int] = Latest(math.inf)
         self.syncing: Latest[ExecutionSyncing] = Latest(self._keep_seconds)
         self.head: Latest[ExecutionBlock] = Latest(self._keep_seconds)

@@ -272,6 +272,11 @@ class Service:
             self.build_page()
         await self._save(follower, at_once=False)
 
+    async def learn(self) -> None:
+        """Learn what a new epoch brings."""
+        if self.follower is not None and await self.follower.learn(self._candidates()):
+            self.build_page()
+
     async def collect_rewards(self) -> None:
         """Ask for the rewards of our proposals that are still unknown."""
         if self.follower is None or self.follower.ledger is None:
@@ -330,6 +335,9 @@ class Service:
         """Ask a node once, unless it wants to be left alone."""
         if watch.contact.is_quiet:
             return
+        if isinstance(watch, ExecutionWatch):
+            # Known before the node is asked, so that a block of the last moment does not look like a lag.
+            watch.newest_payload = None if self.follower is None else self.follower.progress.newest_payload
         await watch.round(self._clock_for(watch))
         self._nodes_at = max(
             (watch.contact.answered_at for watch in self.fleet.watches),
@@ -340,11 +348,10 @@ class Service:
         """Build the page anew; the part of single keys only when a new state was read."""
         chain, follower = self.chain, self.follower
         ledger = None if follower is None else follower.ledger
-        newest = None if follower is None else follower.progress.newest_payload
         network = network_state(self.fleet, chain)
         self._build_keys(ledger)
         samples = [
-            *node_samples(self.fleet, chain, newest),
+            *node_samples(self.fleet, chain),
             *fleet_samples(self.fleet, chain),
             *group_samples(self._configuration, ledger, network),
             *network_samples(network),
@@ -445,6 +452,7 @@ def _start(service: Service) -> list[asyncio.Task[None]]:
 
     parts = [
         service.repeat("follow", service.follow, service.step_seconds),
+        service.repeat("learn", service.learn, service.step_seconds),
         service.repeat("rewards", service.collect_rewards, service.step_seconds),
         service.repeat("page", page, lambda: _SNAPSHOT_SECONDS),
     ]

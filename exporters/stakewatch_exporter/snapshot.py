@@ -94,7 +94,7 @@ def _known(family: families.Family, labels: Mapping[str, str], value: float | No
         yield Sample(family, labels, int(value) if isinstance(value, bool) else value)
 
 
-def node_samples(fleet: Fleet, chain: Chain | None, newest_payload: int | None) -> Iterable[Sample]:
+def node_samples(fleet: Fleet, chain: Chain | None) -> Iterable[Sample]:
     """Return the samples of the family group `nodes`."""
     all_checks = fleet.checks(chain)
     ours = [watch for watch in fleet.beacons if chain is not None and is_on_chain(watch, chain)]
@@ -116,7 +116,7 @@ def node_samples(fleet: Fleet, chain: Chain | None, newest_payload: int | None) 
             yield from _known(families.BEACON_FORK_SCHEDULE_MISMATCH, labels, mismatching.get(instance))
         else:
             yield from _execution_samples(
-                watch, labels, newest_payload if checks["same_chain"].passes else None
+                watch, labels, watch.newest_payload if checks["same_chain"].passes else None
             )
 
 
