@@ -63,7 +63,9 @@ class Process:
             "  or\n"
             f"  {self._containers}\n"
             "  * on (cluster, namespace, pod) group_left (nodename)\n"
-            "  max by (cluster, namespace, pod, nodename) (\n"
+            # A pod that moves, or a second kube-state-metrics, has two nodes for a moment: one is taken.
+            "  topk by (cluster, namespace, pod) (\n"
+            "    1,\n"
             f'    label_replace(kube_pod_info{{{CHOSEN}}}, "nodename", "$1", "node", "(.+)")\n'
             "  )\n"
             ")\n"

@@ -88,7 +88,8 @@ container_cpu_cfs_periods_total{{{CONTAINER}}} {second * 10}
 kubelet_volume_stats_used_bytes{{{CLAIM}}} 6e11
 kubelet_volume_stats_capacity_bytes{{{CLAIM}}} 1e12
 kube_pod_spec_volumes_persistentvolumeclaims_info{{{CLAIM},pod="geth-0",volume="data"}} 1
-kube_pod_info{{namespace="staking",pod="geth-0",node="machine-a"}} 1
+kube_pod_info{{namespace="staking",pod="geth-0",node="machine-a",uid="1"}} 1
+kube_pod_info{{namespace="staking",pod="geth-0",node="machine-a",uid="2"}} 1
 kube_pod_container_status_restarts_total{{{CONTAINER}}} 1
 """
 
