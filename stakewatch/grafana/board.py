@@ -48,7 +48,8 @@ class Board:
     def generate(self, setting: Setting) -> dict[str, Any]:
         """Return the JSON that Grafana 10.4 and later read, thresholds and links filled in.
 
-        Raises InputError when a panel names an alert that no rule file has, or does not fit the grid.
+        Raises InputError (where: the panel's title) when one names an alert that no rule file has, or does
+        not fit the grid.
         """
         return current_form(
             core.Dashboard(

@@ -85,17 +85,18 @@ def load_board(path: Path) -> Source:
 def generate(sources: tuple[Source, ...], setting: Setting) -> Mapping[str, str]:
     """Return the text of each generated file by its name.
 
-    Raises InputError (file) when a board names an alert that no rule file has, or does not fit the grid.
+    Raises InputError (file:line) when a board names an alert that no rule file has, or does not fit the grid.
     """
     return {source.file_name: text_of(generated(source, setting)) for source in sources}
 
 
 def generated(source: Source, setting: Setting) -> dict[str, Any]:
-    """Return the JSON of one board. Raises InputError (file) as `generate` does."""
+    """Return the JSON of one board. Raises InputError (file:line) as `generate` does."""
     try:
         return source.board.generate(setting)
     except InputError as error:
-        raise InputError(error.what, where=error.where or str(source.path), mend=error.mend) from error
+        line = source.line_of(error.where or "")
+        raise InputError(error.what, where=f"{source.path}:{line}", mend=error.mend) from error
 
 
 def text_of(board: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ def place(rows: Sequence[Row], setting: Setting) -> list[dict[str, object]]:
     """Return the panels of `rows` in Grafana's form, each with its id and its place on the grid.
 
     The first row has no title bar: it is what a reader sees without scrolling, on a phone too.
-    Raises InputError when a panel is wider than the grid or has no extent.
+    Raises InputError (where: the panel's title) when one is wider than the grid or has no extent.
     """
     placed: list[dict[str, object]] = []
     identities = iter(range(1, 1_000_000))
@@ -78,6 +78,7 @@ def _row_panels(
         if not (0 < cell.width <= COLUMNS and cell.height > 0):
             raise InputError(
                 f"the panel {cell.panel.title!r} is {cell.width} wide and {cell.height} high",
+                where=cell.panel.title,
                 mend=f"a panel is 1 to {COLUMNS} columns wide and at least 1 high",
             )
         if left + cell.width > COLUMNS:

@@ -61,12 +61,17 @@ class Panel(ABC):
 
     @abstractmethod
     def render(self, setting: Setting) -> dict[str, Any]:
-        """Return Grafana's form. Raises InputError when an alert is named that no rule file has."""
+        """Return Grafana's form.
+
+        Raises InputError (where: the panel's title) when an alert is named that no rule file has, or when the
+        panel has both alerts and steps.
+        """
 
     def _scale(self, setting: Setting) -> tuple[Step, ...]:
         if self.alerts and self.steps:
             raise InputError(
                 f"the panel {self.title!r} has steps of its own and alerts",
+                where=self.title,
                 mend="leave out the steps: the thresholds of the alerts are drawn",
             )
         if self.alerts:
@@ -77,7 +82,8 @@ class Panel(ABC):
         try:
             return [setting.alert(name) for name in self.alerts]
         except InputError as error:
-            raise InputError(f"the panel {self.title!r}: {error.what}", mend=error.mend) from error
+            what = f"the panel {self.title!r}: {error.what}"
+            raise InputError(what, where=self.title, mend=error.mend) from error
 
     def _common(self, setting: Setting) -> dict[str, Any]:
         """Return what every class of grafanalib takes."""
