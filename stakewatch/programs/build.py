@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from stakewatch.errors import StakewatchError
@@ -42,6 +43,7 @@ _HEARTBEAT_SECONDS = 15.0
 _TICK_SECONDS = 0.1
 _ALLOWS_SCRIPTS = version_key("11")
 _IN_PROGRESS = ".building-"
+_COMPILER_MEND = "on Debian: apt-get install g++ make; then run the same command again"
 
 
 @dataclass(frozen=True)
@@ -341,6 +343,7 @@ def _install_wheel(source: Wheel, workshop: Workshop, progress: Progress) -> Non
 
 def _install_node_project(source: NodeProject, node: Located, workshop: Workshop, progress: Progress) -> None:
     """Install what package-lock.json pins; only the named packages run their build scripts."""
+    _expect_compiler()
     inputs = inputs_hash(workshop, source)
     log = _new_log(workshop, source.folder)
     npm = _npm(node, workshop)
@@ -348,37 +351,42 @@ def _install_node_project(source: NodeProject, node: Located, workshop: Workshop
         **os.environ,
         "PATH": os.pathsep.join([str(npm.node.parent), os.environ.get("PATH", "")]),
         "npm_config_update_notifier": "false",
+        "npm_config_build_from_source": source.compiled,
+        "npm_config_python": sys.executable,
     }
     headers = npm.node.parent.parent / "include" / "node"
     if headers.is_dir():
         # Without this, node-gyp would fetch the headers from the network.
         environment["npm_config_nodedir"] = str(headers.parent.parent)
-    mend = (
-        "npm must reach a registry (its own configuration says which); native addons need a C++ compiler, "
-        "make and Python (Debian: apt-get install g++ make python3); then run the same command again"
-    )
-    with (
-        _bench(workshop.products) as bench,
-        progress.step(f"installing {source.folder} {source.version}") as step,
-    ):
+    title = f"installing {source.folder} {source.version}"
+    with _bench(workshop.products) as bench, progress.step(title) as step:
         project = bench / source.folder
-        shutil.copytree(
-            workshop.recipes / source.folder, project, ignore=shutil.ignore_patterns("node_modules")
+        recipe = workshop.recipes / source.folder
+        shutil.copytree(recipe, project, ignore=shutil.ignore_patterns("node_modules"))
+        run_npm = partial(_run, step, log=log, environment=environment, cwd=project)
+        run_npm(
+            [npm.node, npm.script, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            mend="npm must reach a registry (its own configuration says which); then run it again",
         )
-        for arguments in (
-            ("ci", "--ignore-scripts", "--no-audit", "--no-fund"),
-            ("rebuild", *source.native, *npm.script_permission),
-        ):
-            _run(
-                step,
-                [npm.node, npm.script, *arguments],
-                log=log,
-                environment=environment,
-                cwd=project,
-                mend=mend,
-            )
+        # A dependency brings a node-gyp too old for Python 3.12; without it, scripts get npm's own.
+        (project / "node_modules" / ".bin" / "node-gyp").unlink(missing_ok=True)
+        run_npm(
+            [npm.node, npm.script, "rebuild", *source.native, *npm.script_permission],
+            mend=_COMPILER_MEND,
+        )
         _replace_folder(project, workshop, source)
     _finish(workshop, source, inputs, _toolchain(node))
+
+
+def _expect_compiler() -> None:
+    """Raise StakewatchError when native addons cannot be compiled, before a minute is spent on the rest."""
+    wanted = ("make", os.environ.get("CXX") or "g++")
+    missing = [command for command in wanted if shutil.which(command.split()[0]) is None]
+    if missing:
+        raise StakewatchError(
+            f"native addons for Node have to be compiled, but PATH has no {' and no '.join(missing)}",
+            mend=_COMPILER_MEND,
+        )
 
 
 def _replace_folder(new: Path, workshop: Workshop, source: Wheel | NodeProject) -> None:

@@ -53,13 +53,15 @@ class Wheel:
 class NodeProject:
     """The npm project in `tools/<folder>`, installed into `.tools/<folder>` without running install scripts.
 
-    `native` are the packages whose machine code is then fetched or compiled. `entry_point` is what node runs.
+    `native` are the packages whose install scripts then run; of these, `compiled` would fetch a binary that
+    no hash pins, so it is compiled. `entry_point` is what node runs.
     """
 
     folder: str
     version: str
     entry_point: str
     native: tuple[str, ...]
+    compiled: str
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ LODESTAR = NodeProject(
     version="1.5.1",
     entry_point="node_modules/@chainsafe/lodestar/lib/index.js",
     native=("snappy", "c-kzg", "bcrypto", "classic-level", "@chainsafe/blst"),
+    compiled="snappy",
 )
 
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -409,6 +410,8 @@ def npm_calls(
     npm = tmp_path / "node" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     npm.parent.mkdir(parents=True)
     npm.touch()
+    for name in ("make", "g++"):
+        script(name, "true", node.parent)
     monkeypatch.setenv("PATH", str(node.parent))
     monkeypatch.setenv("FAKE_NPM", "10.8.2")
     return builds
@@ -436,6 +439,35 @@ def test_lodestar_is_installed_without_scripts_but_those_of_its_native_packages(
     assert not (workshop.recipes / "lodestar" / "node_modules").exists()
 
 
+def test_scripts_get_the_node_gyp_of_npm_and_no_binary_that_is_not_pinned(
+    workshop: Workshop,
+    npm_calls: Callable[[], list[str]],
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(
+        "FAKE_BEFORE",
+        "mkdir -p node_modules/.bin; "
+        'if [ "$1" = ci ]; then touch node_modules/.bin/node-gyp; '
+        'else echo "$npm_config_build_from_source $(ls node_modules/.bin | wc -l)" >> "$BUILDS"; fi',
+    )
+    provide(["lodestar"], lines.append, workshop=workshop)
+
+    assert npm_calls()[-1] == "snappy 0"
+
+
+@pytest.mark.parametrize("missing", ["make", "g++"])
+def test_a_missing_compiler_is_told_before_anything_is_fetched(
+    workshop: Workshop, npm_calls: Callable[[], list[str]], lines: list[str], tmp_path: Path, missing: str
+) -> None:
+    (tmp_path / "node" / "bin" / missing).unlink()
+
+    with pytest.raises(StakewatchError, match=rf"PATH has no {re.escape(missing)}\n.*apt-get install"):
+        provide(["lodestar"], lines.append, workshop=workshop)
+
+    assert npm_calls() == []
+
+
 def test_a_failed_rebuild_keeps_the_old_installation_and_names_the_compiler(
     workshop: Workshop,
     npm_calls: Callable[[], list[str]],
@@ -447,7 +479,7 @@ def test_a_failed_rebuild_keeps_the_old_installation_and_names_the_compiler(
     (workshop.recipes / "lodestar" / "package.json").write_text('{"version": "2"}')
     monkeypatch.setenv("FAKE_BEFORE", 'if [ "$1" = rebuild ]; then echo gyp ERR! no g++; exit 1; fi')
 
-    with pytest.raises(StakewatchError, match=r"(?s)gyp ERR! no g\+\+.*apt-get install g\+\+ make python3"):
+    with pytest.raises(StakewatchError, match=r"(?s)gyp ERR! no g\+\+.*apt-get install g\+\+ make"):
         provide(["lodestar"], lines.append, workshop=workshop)
 
     assert path.read_bytes() == before
