@@ -133,7 +133,7 @@ def parse_rule_file(text: str, path: Path) -> RuleFile:
     """
     root = compose(text, path)
     if root is None:
-        return RuleFile(path=path, groups=())
+        raise InputError("the file is empty", where=f"{path}:1", mend="write `groups:` and a list below it")
     fields = entries(root, path, "the file")
     for name, (key, _) in fields.items():
         if name != "groups":

@@ -7,14 +7,16 @@ from stakewatch.errors import InputError
 from stakewatch.promql import PromqlError, parse_duration, print_duration, scale_durations
 from stakewatch.rules.files import Group, Rule, RuleFile, load_rule_files, print_rule_file
 
+_SHORTEST_INTERVAL_SECONDS = 1.0
+
 
 def scale_rule_files(
     source: Path, destination: Path, factor: float, minimum_seconds: float
 ) -> tuple[Path, ...]:
     """Write every rule file of `source` into `destination` with all durations multiplied by `factor`.
 
-    Scaled are `for`, `keep_firing_for`, group intervals, and in expressions ranges (none below
-    `minimum_seconds`, which should span a few scrapes), subqueries and offsets. Labels, annotations and
+    Scaled are `for`, `keep_firing_for`, group intervals (none below a second), and in expressions ranges
+    (none below `minimum_seconds`, which should span a few scrapes), subqueries and offsets. Labels, texts and
     plain numbers stay. Returns the paths written. Raises InputError (file:line) when a file is no rule file
     or one of its durations cannot be scaled, ValueError when `factor` is not positive.
     """
@@ -32,7 +34,9 @@ def scale_rule_files(
 def _scale_group(group: Group, rule_file: RuleFile, factor: float, minimum_seconds: float) -> Group:
     return replace(
         group,
-        interval=_scale(group.interval, factor, f"{rule_file.path}:{group.line}"),
+        interval=_scale(
+            group.interval, factor, f"{rule_file.path}:{group.line}", least_seconds=_SHORTEST_INTERVAL_SECONDS
+        ),
         rules=tuple(_scale_rule(rule, rule_file, factor, minimum_seconds) for rule in group.rules),
     )
 
@@ -54,7 +58,7 @@ def _scale_rule(rule: Rule, rule_file: RuleFile, factor: float, minimum_seconds:
     )
 
 
-def _scale(duration: str | None, factor: float, where: str) -> str | None:
+def _scale(duration: str | None, factor: float, where: str, *, least_seconds: float = 0.0) -> str | None:
     if duration is None:
         return None
     try:
@@ -63,4 +67,4 @@ def _scale(duration: str | None, factor: float, where: str) -> str | None:
         raise InputError(
             f"{duration!r} is no duration", where=where, mend="write 90s, 5m or 1h30m"
         ) from error
-    return print_duration(round(seconds * factor, 3))
+    return print_duration(max(round(seconds * factor, 3), least_seconds))

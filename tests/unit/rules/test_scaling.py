@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from stakewatch.errors import InputError
-from stakewatch.promql import PromqlError
 from stakewatch.rules.scaling import scale_rule_files
 
 RULES = """
@@ -73,6 +72,15 @@ def test_what_is_no_rule_file_is_named(tmp_path: Path, text: str) -> None:
         scaled(tmp_path, text, 1.0, 1.0)
 
 
-def test_a_wrong_expression_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(PromqlError):
-        scaled(tmp_path, "groups: [{name: a, rules: [{record: a, expr: 'sum('}]}]", 1.0, 1.0)
+def test_a_wrong_expression_is_an_error_that_names_the_rule_and_its_line(tmp_path: Path) -> None:
+    rule = "      - record: a\n        expr: |\n          vector(1) +\n          sum(\n"
+    text = f"groups:\n  - name: a\n    rules:\n{rule}"
+    with pytest.raises(InputError, match=r"some\.yaml:\d: a: ") as raised:
+        scaled(tmp_path, text, 1.0, 1.0)
+    assert str(raised.value.where).endswith((":7", ":8"))
+
+
+def test_a_duration_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
+    text = "groups:\n  - name: a\n    rules:\n      - alert: A\n        expr: up\n        for: 5 minutes\n"
+    with pytest.raises(InputError, match=r"some\.yaml:6: '5 minutes' is no duration"):
+        scaled(tmp_path, text, 1.0, 1.0)

@@ -1,0 +1,128 @@
+"""`stakewatch test`: the unit tests of rules on both promtool majors."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from stakewatch.bundle.folder import find_bundle
+from stakewatch.cli.options import bundle_option, json_option
+from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.rules.promtool import Failure, Outcome
+from stakewatch.rules.suite import SuiteOutcome, run_suite
+
+_MOST_ROWS = 50
+
+
+@click.command(short_help="Run the unit tests of rules on both promtool majors.")
+@bundle_option
+@click.option(
+    "--rules",
+    "rules",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Rule files (default: the bundle's).",
+)
+@click.option(
+    "--tests",
+    "tests",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Their tests (default: the bundle's).",
+)
+@json_option
+def command(bundle_folder: Path, rules: Path | None, tests: Path | None, *, as_json: bool) -> None:
+    """Run every promtool unit test under Prometheus 3 and 2, and find those that test nothing.
+
+    Works on any folder of Prometheus rules: name it with --rules and --tests. Exits 1 when a test fails on
+    either major, or passes only because promtool does not look.
+    """
+    if rules is None or tests is None:
+        bundle = find_bundle(bundle_folder)
+        rules, tests = rules or bundle.rules, tests or bundle.rule_tests
+    progress = Progress(
+        TextColumn("test"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=progress_console(),
+        transient=True,
+    )
+    with progress:
+        task = progress.add_task("test", total=None)
+        outcome = run_suite(rules, tests, lambda done, of: progress.update(task, completed=done, total=of))
+    if as_json:
+        print_json(_as_data(outcome))
+    else:
+        _print(outcome)
+    if not outcome.passed:
+        sys.exit(1)
+
+
+def _print(outcome: SuiteOutcome) -> None:
+    output = console()
+    failures = [(run, failure) for run in outcome.runs for failure in run.failures]
+    if failures:
+        table = Table("promtool", "file", "test", "what", box=None, header_style="bold", pad_edge=False)
+        for run, failure in failures[:_MOST_ROWS]:
+            table.add_row(run.version, _place(run, failure), failure.test or "", _what(failure))
+        output.print(table)
+        if len(failures) > _MOST_ROWS:
+            output.print(f"and {len(failures) - _MOST_ROWS} more")
+    for finding in outcome.guarded:
+        output.print(f"{_shown(finding.path)}:{finding.line}: {finding.message}", soft_wrap=True)
+        output.print(f"  {finding.mend}", soft_wrap=True)
+    verdict = "passed" if outcome.passed else f"{len(failures) + len(outcome.guarded)} failures"
+    output.print(
+        f"{outcome.files} files, {outcome.tests} tests, {outcome.cases} assertions "
+        f"on promtool {' and '.join(outcome.versions)}: {verdict}",
+        soft_wrap=True,
+    )
+
+
+def _what(failure: Failure) -> str:
+    if failure.expected is None and failure.got is None:
+        return failure.message
+    return f"{failure.message}\nexpected {failure.expected}\ngot {failure.got}"
+
+
+def _place(run: Outcome, failure: Failure) -> str:
+    path = _shown(failure.path)
+    other = "" if failure.path == run.path else f" (of {_shown(run.path)})"
+    return f"{path}:{failure.line}{other}" if failure.line else f"{path}{other}"
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _as_data(outcome: SuiteOutcome) -> dict[str, object]:
+    return {
+        "passed": outcome.passed,
+        "files": outcome.files,
+        "tests": outcome.tests,
+        "assertions": outcome.cases,
+        "promtool": list(outcome.versions),
+        "failures": [
+            {
+                "promtool": run.version,
+                "path": str(failure.path),
+                "line": failure.line,
+                "test": failure.test,
+                "alert": failure.alert,
+                "at": failure.at,
+                "message": failure.message,
+                "expected": failure.expected,
+                "got": failure.got,
+            }
+            for run in outcome.runs
+            for failure in run.failures
+        ],
+        "hollow": [
+            {"path": str(one.path), "line": one.line, "message": one.message, "mend": one.mend}
+            for one in outcome.guarded
+        ],
+    }
