@@ -63,8 +63,8 @@ FAULTS: tuple[DemoFault, ...] = (
     _fault(
         "beacon-down",
         "a beacon node that a validator client depends on dies",
-        "validators-2 has no backup, so its 300 keys stop attesting: on-call gets one page that names the "
-        "beacon node, and the group's alert is held back because the page already names its cause",
+        "the 300 keys of validators-2 have no backup node and stop attesting: on-call gets one page that "
+        "names the beacon node, and the group's alert is held back because the page already names its cause",
         "down",
         {"instance": "beacon-2"},
         (

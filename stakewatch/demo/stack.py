@@ -141,9 +141,7 @@ def _start_simulator(folder: Path) -> tuple[Process, str]:
 def _start_exporter(folder: Path, port: int) -> Process:
     return Process.start(
         [
-            sys.executable,
-            "-m",
-            "stakewatch_exporter",
+            Path(sys.executable).with_name("stakewatch-exporter"),
             "--config",
             folder / "stakewatch.yaml",
             "--listen",

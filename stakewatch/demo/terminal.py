@@ -57,27 +57,27 @@ class Screen:
         by = f" by {', '.join(alert.inhibited_by)}" if alert.inhibited_by else ""
         self._line(f"[{style}]{alert.state.value.upper():<9}[/{style}] {escape(alert.title + by)}")
         if alert.state in {State.FIRING, State.INHIBITED}:
-            self._console.print(f"{'':10}{escape(alert.annotation('description'))}", style="dim")
+            self._print(f"{'':10}{escape(alert.annotation('description'))}", style="dim")
 
     def conclude(self, fault: DemoFault, verdict: Verdict, page: Path) -> None:
         """Print the verdict, its reason, and where the picture is."""
-        self._console.print()
+        self._print()
         for expectation in fault.expected:
             name = escape(str(expectation))
             if expectation in verdict.missing:
-                self._console.print(f"[red]missing[/red]     {name} did not come as it must")
+                self._print(f"[red]missing[/red]     {name} did not come as it must")
             elif expectation.inhibited_by:
                 cause = expectation.inhibited_by
-                self._console.print(f"[green]held back[/green]   {name}: its cause is {cause}")
+                self._print(f"[green]held back[/green]   {name}: its cause is {cause}")
             else:
-                self._console.print(f"[green]notified[/green]    {name}")
+                self._print(f"[green]notified[/green]    {name}")
         for view in verdict.unexpected:
-            self._console.print(f"[red]unexpected[/red]  {escape(view.title)} is {view.state.value}")
+            self._print(f"[red]unexpected[/red]  {escape(view.title)} is {view.state.value}")
         for note in verdict.disturbing:
-            self._console.print(f"[red]disturbing[/red]  {note.alert} notified somebody without a reason")
-        self._console.print(f"Why: {escape(fault.why)}.")
-        self._console.print(f"The picture: {page}")
-        self._console.print(
+            self._print(f"[red]disturbing[/red]  {note.alert} notified somebody without a reason")
+        self._print(f"Why: {escape(fault.why)}.")
+        self._print(f"The picture: {page}")
+        self._print(
             "All that had to come came, and nothing else did."
             if verdict.holds
             else "This is not as it should be; the logs lie beside the picture."
@@ -86,8 +86,12 @@ class Screen:
     def serve(self, addresses: Mapping[str, str]) -> None:
         """Print where to look while the demo goes on."""
         for what, address in addresses.items():
-            self._console.print(f"  {what:<13}{address}")
-        self._console.print("Serving until Ctrl-C.")
+            self._print(f"  {what:<13}{address}")
+        self._print("Serving until Ctrl-C.")
+
+    def _print(self, markup: str = "", style: str | None = None) -> None:
+        """Print one line, which the terminal wraps where it must; in a file or a pipe it stays one line."""
+        self._console.print(markup, style=style, soft_wrap=True)
 
     def _line(self, markup: str) -> None:
-        self._console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]  {markup}")
+        self._print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]  {markup}")
