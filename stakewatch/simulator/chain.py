@@ -160,6 +160,7 @@ class Chain:
         self._indices = {pubkey: index for index, pubkey in enumerate(self.pubkeys)}
         self.slots: dict[int, SlotRecord] = {}
         self.epochs: dict[int, EpochRecord] = {}
+        self.oldest_epoch = 0
         self.blocks: dict[str, Block] = {}
         self.payloads: dict[str, Block] = {}
         self.payload_numbers: dict[int, str] = {}
@@ -294,7 +295,7 @@ class Chain:
         self._process_slot(slot, produce=produce)
         if snapshot is not None and produce:
             self._before = snapshot
-        self._forget(self.epoch_of(slot) - self.parameters.history_epochs)
+        self._forget()
 
     def _will_produce(self, slot: int) -> bool:
         proposer = self.proposers(self.epoch_of(slot))[slot % self.preset.slots_per_epoch]
@@ -666,19 +667,26 @@ class Chain:
         if record.block is not None:
             self.payload_numbers.pop(record.block.payload.block_number, None)
 
-    def _forget(self, epoch: int) -> None:
-        """Drop an epoch that has become too old."""
-        if epoch <= 0 or self.epochs.pop(epoch, None) is None:
-            return
-        for slot in range(self.first_slot(epoch), self.first_slot(epoch + 1)):
-            record = self.slots.pop(slot)
-            for block in (record.block, record.orphan):
-                if block is not None:
-                    self.blocks.pop(block.root, None)
-                    self.payloads.pop(block.payload.block_hash, None)
-                    self.payload_numbers.pop(block.payload.block_number, None)
-            self._miss.discard(slot)
-            self._orphan.discard(slot)
+    def _forget(self) -> None:
+        """Drop what is too old, but nothing that finality still needs, and never genesis."""
+        current = self.epoch_of(self.state.slot)
+        limit = min(current - self.parameters.history_epochs, self.state.finalized.epoch - 1)
+        while self.oldest_epoch <= limit:
+            for slot in range(self.first_slot(self.oldest_epoch), self.first_slot(self.oldest_epoch + 1)):
+                if slot > 0:
+                    self._forget_slot(slot)
+            del self.epochs[self.oldest_epoch]
+            self.oldest_epoch += 1
+
+    def _forget_slot(self, slot: int) -> None:
+        record = self.slots.pop(slot)
+        for block in (record.block, record.orphan):
+            if block is not None:
+                self.blocks.pop(block.root, None)
+                self.payloads.pop(block.payload.block_hash, None)
+                self.payload_numbers.pop(block.payload.block_number, None)
+        self._miss.discard(slot)
+        self._orphan.discard(slot)
 
     def _root(self, *parts: object) -> str:
         text = "/".join(str(part) for part in (self.parameters.network, self.parameters.seed, *parts))

@@ -77,7 +77,7 @@ def describe(fleet: Fleet) -> dict[str, object]:
     chain = fleet.chain
     epoch = chain.epoch_of(chain.slot)
     record = chain.epochs[epoch]
-    since = max(epoch - 2, min(chain.epochs))
+    since = max(epoch - 2, chain.oldest_epoch)
     earned = fleet.truth.earned_by_all(since, epoch)
     balances = chain.balances_at(chain.slot)
     watched = range(fleet.plan.keys)
@@ -121,7 +121,7 @@ def describe(fleet: Fleet) -> dict[str, object]:
                 "source": proposal.source.value if proposal.source else None,
             }
             for proposal in fleet.truth.proposals(
-                max(chain.slot - _RECENT_SLOTS, chain.first_slot(min(chain.epochs))), chain.slot, watched
+                max(chain.slot - _RECENT_SLOTS, chain.first_slot(chain.oldest_epoch)), chain.slot, watched
             )
         ],
         "faults": [_fault(fault) for fault in fleet.faults.active],

@@ -67,8 +67,8 @@ def configuration(
         },
         "exporter": {
             "listen": "127.0.0.1:9120",
-            "interval_seconds": max(0.5, 6 * pace),
-            "request_timeout_seconds": max(1.0, 4 * pace),
+            "interval_seconds": max(1.0, 6 * pace),
+            "request_timeout_seconds": max(2.0, 4 * pace),
         },
     }
     return yaml.safe_dump(content, sort_keys=False)

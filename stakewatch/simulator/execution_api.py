@@ -229,7 +229,7 @@ def _transaction(
         "value": hex(transaction.value),
         "v": "0x1",
         "r": transaction.hash,
-        "s": transaction.hash,
+        "s": hex(int(transaction.hash, 16) >> 4),
         "yParity": "0x1",
     }
 

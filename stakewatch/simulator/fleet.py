@@ -249,7 +249,7 @@ class Fleet:
         is_beacon = isinstance(node, BeaconNode)
         return View(
             chain=chain,
-            head=max(head, chain.first_slot(min(chain.epochs))),
+            head=max(head, chain.first_slot(chain.oldest_epoch)),
             peers=self._peers(instance, is_beacon=is_beacon),
             syncing=syncing is not None,
             optimistic=self.faults.find("optimistic", instance) is not None,

@@ -130,5 +130,5 @@ class Truth:
             raise StakewatchError(f"slot {slot} was forgotten", mend=self._mend()) from None
 
     def _mend(self) -> str:
-        oldest = min(self._chain.epochs)
-        return f"ask for slots {self._chain.first_slot(oldest)} to {self._chain.slot}"
+        oldest = self._chain.first_slot(self._chain.oldest_epoch)
+        return f"ask for slots {oldest} to {self._chain.slot}"
