@@ -39,8 +39,9 @@ class Search:
     @property
     def mend(self) -> str:
         """What to do when it is missing."""
-        if isinstance(self.program.source, DebianPackage):
-            return f"on Debian: apt-get install {self.program.source.package}"
+        source = self.program.source
+        if isinstance(source, DebianPackage):
+            return f"on Debian: apt-get install {source.package}, with {source.folder} on PATH"
         return f"run: stakewatch tools --install {self.program.name}"
 
 

@@ -66,9 +66,10 @@ class NodeProject:
 
 @dataclass(frozen=True)
 class DebianPackage:
-    """A program that is not built here: on Debian this package has it."""
+    """A program that is not built here: on Debian this package has it, in this folder."""
 
     package: str
+    folder: str = "/usr/bin"
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,7 @@ _ALL = (
     Program(
         name="haproxy",
         purpose="health gate between validator clients and beacon nodes",
-        source=DebianPackage("haproxy"),
+        source=DebianPackage("haproxy", folder="/usr/sbin"),
         on_path=OnPath(("haproxy",), r"^HA-?Proxy version (\S+)", Accepted("2.6", "4"), ("-v",)),
     ),
     Program(

@@ -63,7 +63,7 @@ def test_a_missing_package_is_listed_with_its_tests_and_the_rest_passes(run: Run
 
     assert result.returncode == 0, result.stdout
     assert "2 passed, 1 deselected" in result.stdout
-    assert "haproxy is missing; on Debian: apt-get install haproxy" in result.stdout
+    assert "haproxy is missing; on Debian: apt-get install haproxy, with /usr/sbin on PATH" in result.stdout
     assert "  test_it.py::test_the_gate" in result.stdout
 
 

@@ -116,14 +116,17 @@ def test_it_dies_with_its_killed_parent(tmp_path: Path) -> None:
 def test_it_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
     started: list[Process] = []
     ready = tmp_path / "ready"
-    thread = threading.Thread(
-        target=lambda: started.append(Process.start(_sleeper(ready), log=tmp_path / "log"))
-    )
+
+    def start() -> None:
+        started.append(Process.start(_sleeper(ready), log=tmp_path / "log"))
+        # The death signal is armed by then; before that, the end of the thread would pass unseen.
+        _wait_for(ready)
+
+    thread = threading.Thread(target=start)
     thread.start()
     thread.join()
 
     with started[0] as process:
-        _wait_for(ready)
         time.sleep(0.3)
         assert process.running
 
