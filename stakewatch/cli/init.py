@@ -13,7 +13,7 @@ from stakewatch.cli.output import console
 def command(*, folder: Path) -> None:
     """Copy rules, their tests, routes, dashboards, catalogue and runbooks into FOLDER.
 
-    The copy is a bundle folder of your own: edit it, keep it in your repository, run the other commands in it.
+    The copy is a bundle folder of your own: edit it, keep it in your repository, work in it.
     Nothing is overwritten. Exit codes: 0 copied, 2 something of the same name is there already.
     """
     out = console()
