@@ -1,5 +1,8 @@
 """Why an expression was refused, with the place in its text."""
 
+from functools import partial
+from typing import Any
+
 from rich.cells import cell_len
 
 from stakewatch.errors import InputError
@@ -34,6 +37,16 @@ class PromqlError(InputError):
             where=where or f"expression:{self.line}:{self.column}",
             mend=mend,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make it one that a worker process can hand back."""
+        details: dict[str, Any] = {
+            "text": self.text,
+            "start": self.start,
+            "end": self.end,
+            "where": self.where,
+        }
+        return partial(PromqlError, **details, mend=self.mend), (self.message,)
 
     @property
     def excerpt(self) -> str:

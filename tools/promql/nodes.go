@@ -305,7 +305,7 @@ func (r *reader) modifiers(offset time.Duration, offsetExpression *parser.Durati
 				found.At = &atModifier{span: r.since(first), Anchor: anchor}
 			} else {
 				r.skip(parser.ADD, parser.SUB)
-				r.take(parser.NUMBER)
+				r.take(parser.NUMBER, parser.DURATION)
 				found.At = &atModifier{span: r.since(first), Milliseconds: timestamp}
 			}
 		case r.at(parser.ANCHORED, parser.SMOOTHED):

@@ -150,6 +150,18 @@ def test_a_helper_that_does_not_stop_talking_is_not_listened_to(
     assert conversation.process_id is None
 
 
+@pytest.mark.timeout(20)
+def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(
+    conversation: Conversation, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stakewatch.promql.conversation._MOST_ANSWER_BYTES", 1_000_000)
+    programs.use(ENDLESS_LINE)
+    started = time.monotonic()
+    with pytest.raises(ParserDiedError):
+        conversation.ask("up")
+    assert time.monotonic() - started < 2
+
+
 def test_a_program_that_cannot_start_is_named(conversation: Conversation, tmp_path: Path) -> None:
     no_program = tmp_path / "no-program"
     no_program.write_text("")
@@ -243,13 +255,28 @@ def test_no_helper_survives_its_parent(end: str) -> None:
 
 
 @pytest.mark.timeout(60)
+def test_the_helper_is_already_ended_when_python_exits() -> None:
+    script = textwrap.dedent("""
+        import atexit
+        atexit.register(lambda: print(parser._CONVERSATION.process_id))
+        from stakewatch.promql import parse, parser
+        parse("up")
+        print(parser._CONVERSATION.process_id is not None)
+    """)
+    command = [sys.executable, "-W", "error", "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("True\nNone\n", "")
+
+
+@pytest.mark.timeout(60)
 def test_a_forked_process_starts_its_own_helper_and_leaves_the_parents_alone() -> None:
     script = textwrap.dedent("""
         import os
         from stakewatch.promql import parse, parser
         parse("before")
         mine = parser._CONVERSATION.process_id
-        child = os.fork()
+        with parser._CONVERSATION._turn:  # as if another thread were in the middle of a question
+            child = os.fork()
         if child == 0:
             names = [parse(f"child_{number}").name for number in range(200)]
             same = names == [f"child_{number}" for number in range(200)]

@@ -61,6 +61,10 @@ def test_replacements_that_overlap_or_lie_outside_are_refused(replacements: list
         ("rate(x[100ms])", "rate(x[2ms])"),
         ("rate(x[1ms])", "rate(x[1ms])"),
         ("x offset 1ms", "x offset 0s"),
+        ("x offset -1ms", "x offset 0s"),
+        ("x offset-1ms", "x offset 0s"),
+        ("x offset-15m", "x offset -18s750ms"),
+        ("x offset+15m", "x offset 18s750ms"),
     ],
 )
 def test_durations_are_scaled_by_a_forty_eighth(text: str, scaled: str) -> None:
@@ -78,6 +82,10 @@ def test_scaling_keeps_comments_and_layout() -> None:
 def test_ranges_never_fall_below_the_minimum_but_offsets_and_steps_do() -> None:
     text = "max_over_time(rate(x[1m])[2m:30s] offset 1m)"
     assert scale_durations(text, 1 / 48, 5) == "max_over_time(rate(x[5s])[5s:625ms] offset 1s250ms)"
+
+
+def test_no_range_becomes_empty_even_without_a_minimum() -> None:
+    assert scale_durations("rate(x[1ms])", 1 / 48, 0) == "rate(x[1ms])"
 
 
 def test_a_minimum_does_not_lengthen_by_a_rounding() -> None:
@@ -145,7 +153,7 @@ def test_scaling_keeps_a_subquery_a_subquery() -> None:
     [
         ("x > 0.85", 0.85, 0.9, "x > 0.9"),
         ("x > 85e-2 # 0.85", 0.85, 0.9, "x > 0.9 # 0.85"),
-        ("x * 0.85 > bool\n ( 0.85 )", 0.85, 1, "x * 0.85 > bool\n ( 1 )"),
+        ("x * 0.85 > bool\n (( 0.85 ))", 0.85, 1, "x * 0.85 > bool\n (( 1 ))"),
         ("x <= -5", -5, 1e6, "x <= 1000000"),
         ("x < - 5", -5, -6.5, "x < -6.5"),
         ("(a > 1 or b > 2) and c == 3", 2, 20, "(a > 1 or b > 20) and c == 3"),

@@ -1,6 +1,7 @@
 """What the tree says about an expression, and what is refused."""
 
 import math
+import pickle
 
 import pytest
 
@@ -13,6 +14,7 @@ from stakewatch.promql.tree import (
     Call,
     Duration,
     DurationExpression,
+    Expression,
     Grouping,
     LabelMatcher,
     MatrixSelector,
@@ -85,6 +87,16 @@ def test_trees_that_say_different_things_are_different(first: str, second: str) 
     assert parse(first) != parse(second)
     assert parse(first) == parse(f"  {first} # comment")
     assert hash(parse(first)) == hash(parse(f" {first}"))
+
+
+def test_the_same_names_in_another_nesting_are_a_different_tree() -> None:
+    a, b = VectorSelector(name="a"), VectorSelector(name="b")
+
+    def call(*arguments: Expression) -> Call:
+        return Call(function="f", arguments=arguments, returns="vector")
+
+    assert call(a, call(b)) != call(call(a, b))
+    assert call(a, call(b)) == call(a, call(b))
 
 
 def test_a_quoted_name_is_a_matcher_of_the_name_label() -> None:
@@ -228,6 +240,18 @@ def test_a_million_characters_are_read_and_more_are_refused() -> None:
     assert tree.matchers[0].value == names
     with pytest.raises(PromqlError, match="too long"):
         parse("x" * (MOST_CHARACTERS + 1))
+
+
+def test_trees_and_errors_can_be_handed_back_by_a_worker_process() -> None:
+    tree = parse('sum by (a) (rate(x{b="c"}[5m])) > 1')
+    again = pickle.loads(pickle.dumps(tree))  # noqa: S301 - pickled here
+    assert again == tree
+    assert again.start == tree.start
+    with pytest.raises(PromqlError) as caught:
+        parse("x +\n rate(y)")
+    error = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - pickled here
+    assert str(error) == str(caught.value)
+    assert (error.line, error.column) == (2, 7)
 
 
 def test_half_a_character_is_refused() -> None:
