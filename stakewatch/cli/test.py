@@ -63,11 +63,11 @@ def command(bundle_folder: Path, rules: Path | None, tests: Path | None, *, as_j
 
 def _print(outcome: SuiteOutcome) -> None:
     output = console()
-    failures = [(run, failure) for run in outcome.runs for failure in run.failures]
+    failures = _by_failure(outcome)
     if failures:
         table = Table("promtool", "file", "test", "what", box=None, header_style="bold", pad_edge=False)
-        for run, failure in failures[:_MOST_ROWS]:
-            table.add_row(run.version, _place(run, failure), failure.test or "", _what(failure))
+        for (place, failure), versions in list(failures.items())[:_MOST_ROWS]:
+            table.add_row(", ".join(versions), place, failure.test or "", _what(failure))
         output.print(table)
         if len(failures) > _MOST_ROWS:
             output.print(f"and {len(failures) - _MOST_ROWS} more")
@@ -80,6 +80,15 @@ def _print(outcome: SuiteOutcome) -> None:
         f"on promtool {' and '.join(outcome.versions)}: {verdict}",
         soft_wrap=True,
     )
+
+
+def _by_failure(outcome: SuiteOutcome) -> dict[tuple[str, Failure], list[str]]:
+    """Return the versions that agree on each failure; mostly both do."""
+    found: dict[tuple[str, Failure], list[str]] = {}
+    for run in outcome.runs:
+        for failure in run.failures:
+            found.setdefault((_place(run, failure), failure), []).append(run.version)
+    return found
 
 
 def _what(failure: Failure) -> str:

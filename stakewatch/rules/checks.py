@@ -25,6 +25,8 @@ SEVERITIES = ("critical", "warning", "info")
 _REQUIRED = ("summary", "description", "runbook_url", "dashboard_url")
 _LONGEST_SUMMARY = 100
 _BARE_VALUE = re.compile(r"\{\{-?\s*\$value\s*-?\}\}")
+_QUERY_BLOCK = re.compile(r"^```promql\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_QUERY = re.compile(r"(?:.+\n)+")
 _RUNBOOK_SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation", "What not to do")
 
 
@@ -144,24 +146,25 @@ def runbooks(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]
 @check("rules/catalogue", "A metric, label or label value in a rule that does not exist, or that misleads.")
 def catalogue(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
     """Yield what expressions read that no component exposes and no rule records."""
-    rule_files = load_rule_files(bundle.rules)
-    known = Known(
-        catalogue=load_catalogue(bundle.catalogue),
-        recorded=frozenset(rule.name for rule_file in rule_files for rule in rule_file.records),
-    )
-    for rule_file in rule_files:
+    known = _known(bundle)
+    for rule_file in load_rule_files(bundle.rules):
         for rule in rule_file.rules:
-            try:
-                found = list(flaws(rule.expression, known))
-            except PromqlError as error:
-                line = rule.expression_line + error.line - 1
-                yield Finding(rule_file.path, line, f"{rule.name}: {error.message}", "mend the expression")
-                continue
-            for flaw in found:
-                line, _ = line_and_column(rule.expression, flaw.start)
-                yield Finding(
-                    rule_file.path, rule.expression_line + line - 1, f"{rule.name}: {flaw.message}", flaw.mend
-                )
+            for line, message, mend in _query_flaws(rule.expression, known):
+                place = rule.expression_line + line - 1
+                yield Finding(rule_file.path, place, f"{rule.name}: {message}", mend)
+
+
+@check("rules/runbook-queries", "A query in a runbook that does not parse, or reads what does not exist.")
+def runbook_queries(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
+    """Yield what is wrong with the queries that a runbook offers for pasting, parted by empty lines."""
+    known = _known(bundle)
+    for page in sorted(bundle.runbooks.glob("*.md")):
+        text = read_text(page)
+        for block in _QUERY_BLOCK.finditer(text):
+            for query in _QUERY.finditer(text, block.start(1), block.end(1)):
+                first = text.count("\n", 0, query.start()) + 1
+                for line, message, mend in _query_flaws(query[0], known):
+                    yield Finding(page, first + line - 1, message, mend)
 
 
 @check("rules/tests-guards", "A test that promtool passes although it tests nothing, or not what it says.")
@@ -170,10 +173,10 @@ def tests_guards(bundle: Bundle, _configuration: Configuration) -> Iterator[Find
     yield from _of_tests(bundle, unit_tests.guard)
 
 
-@check("rules/tests-scenarios", "A test that does not say of every alert of its rule file whether it fires.")
+@check("rules/tests-scenarios", "A test without a name, or silent about an alert of its rule file.")
 def tests_scenarios(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
     """Yield tests beside whose expectations another alert could fire unseen."""
-    yield from _of_tests(bundle, unit_tests.unnamed_alerts)
+    yield from _of_tests(bundle, unit_tests.unsaid)
 
 
 @check("rules/tests-files", "A rule file without a test file of its name.")
@@ -194,6 +197,23 @@ def inhibition(bundle: Bundle, _configuration: Configuration) -> Iterator[Findin
         for rule in content.get("inhibit_rules", []) if isinstance(content, dict) else []:
             for message, mend in _inhibition_flaws(rule):
                 yield Finding(path, 1, message, mend)
+
+
+def _known(bundle: Bundle) -> Known:
+    rule_files = load_rule_files(bundle.rules)
+    return Known(
+        catalogue=load_catalogue(bundle.catalogue),
+        recorded=frozenset(rule.name for rule_file in rule_files for rule in rule_file.records),
+    )
+
+
+def _query_flaws(expression: str, known: Known) -> Iterator[tuple[int, str, str]]:
+    """Yield line in the expression (from 1), message and mend."""
+    try:
+        for flaw in flaws(expression, known):
+            yield line_and_column(expression, flaw.start)[0], flaw.message, flaw.mend
+    except PromqlError as error:
+        yield error.line, error.message, error.mend or "mend the expression"
 
 
 def _alerts(bundle: Bundle) -> Iterator[tuple[RuleFile, Rule]]:

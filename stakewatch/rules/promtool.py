@@ -28,6 +28,7 @@ _EXPRESSION_MISMATCH = re.compile(
 )
 _UNMATCHED = re.compile(r"^  WARNING: no file match pattern (?P<pattern>.+)$")
 _NOISE = re.compile(r"^(Checking |  SUCCESS|  FAILED:?$| SUCCESS|  WARNING: file .* for file_sd|\s*$)")
+_BRACKET_OR_NUMBER = re.compile(r"^(\[\]?|\]|\[\]|[0-9]+:),?$")
 _DUPLICATES = re.compile(r"^(?:  FAILED:)?(?:lint error )?(?P<count>\d+) duplicate rule\(s\) found\.?$")
 
 
@@ -229,8 +230,9 @@ def _mismatch(match: re.Match[str], block: Sequence[str], path: Path, test: str 
 
 
 def _side(lines: Sequence[str]) -> str:
-    text = "\n".join(line for line in lines if line)
-    return "nothing" if text in {"[],", "[]", "[\n],", "[\n]", "nil", ""} else text
+    """Return what promtool shows between brackets, one alert's labels and annotations a line each."""
+    kept = [line.removesuffix(",") for line in lines if line and not _BRACKET_OR_NUMBER.match(line)]
+    return "\n".join(kept) if kept and kept != ["nil"] else "nothing"
 
 
 def _crash(program: str, code: int, output: str) -> str:

@@ -133,8 +133,8 @@ def guard(test_file: UnitTestFile) -> Iterator[Finding]:
         yield from _guard_test(test, test_file, alerts)
 
 
-def unnamed_alerts(test_file: UnitTestFile) -> Iterator[Finding]:
-    """Yield the tests that do not say of each alert of their rule files whether it fires.
+def unsaid(test_file: UnitTestFile) -> Iterator[Finding]:
+    """Yield the tests without a name, and those that do not say of each alert whether it fires.
 
     Promtool compares only the alerts that a test names, so one that fires beside them goes unseen.
     Raises InputError when a rule file that it names is broken.
@@ -142,6 +142,9 @@ def unnamed_alerts(test_file: UnitTestFile) -> Iterator[Finding]:
     paths = {path for pattern, _ in test_file.rule_files for path in test_file.rule_paths(pattern)}
     alerts = {rule.name for path in sorted(paths) for rule in load_rule_file(path).alerts}
     for test in test_file.tests:
+        if test.name is None:
+            message = "a test without a name cannot be told from others in a report"
+            yield Finding(test_file.path, test.line, message, "give it a `name` that is a sentence")
         missing = sorted(alerts - {case.alert for case in test.cases})
         if missing and any(case.alert for case in test.cases):
             yield Finding(
@@ -173,10 +176,7 @@ def _guard_groups(test_file: UnitTestFile, rule_files: list[RuleFile]) -> Iterat
 def _guard_names(test_file: UnitTestFile) -> Iterator[Finding]:
     counts = Counter(test.name for test in test_file.tests)
     for test in test_file.tests:
-        if test.name is None:
-            message = "a test without a name cannot be told from others in a report"
-            yield Finding(test_file.path, test.line, message, "give it a `name` that is a sentence")
-        elif counts[test.name] > 1:
+        if test.name is not None and counts[test.name] > 1:
             message = f"{counts[test.name]} tests are named {_title(test)}"
             yield Finding(test_file.path, test.line, message, "say what is different about each")
 
