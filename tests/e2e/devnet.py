@@ -27,8 +27,8 @@ from stakewatch.programs.process import Process, free_port, tail
 SECONDS_PER_SLOT = 2
 SLOTS_PER_EPOCH = 8
 CHAIN_ID = 1337
-# Everything is up and connected 12 seconds later, also beside other work; a later genesis only costs time.
-GENESIS_DELAY_SECONDS = 16
+# Everything is up and connected 10 to 18 seconds later, also beside other work.
+GENESIS_DELAY_SECONDS = 22
 ACCOUNT = Account.from_key("0x" + "11" * 32)
 _GENESIS_SCRIPT = Path(__file__).parents[2] / "tools" / "lodestar" / "genesis.mjs"
 _LOOPBACK = "127.0.0.1"

@@ -5,6 +5,7 @@ looked up among the chain's heights: it is right when all keys agree with the ch
 those heights go on from one set to the next.
 """
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -126,13 +127,14 @@ def _compare_heights(
 ) -> None:
     slots: list[int] = []
     for number, (at, figures) in enumerate(seen, start=1):
-        clock = int((at - chain.genesis_time) // SECONDS_PER_SLOT)
+        # Before genesis a node shows the genesis state, slot 0.
+        clock = max(0, int((at - chain.genesis_time) // SECONDS_PER_SLOT))
         found = [slot for slot in heights.get(figures, ()) if slot <= clock]
         slot = max(found, default=None)
         chapter.record(
             f"{what} of {len(figures)} keys, set {number}",
             f"the chain's at one slot of the last {_LARGEST_AGE_SLOTS} before {clock}",
-            "no slot" if slot is None else f"slot {slot}",
+            _nearest(figures, heights) if slot is None else f"slot {slot}",
             holds=slot is not None and clock - slot <= _LARGEST_AGE_SLOTS,
         )
         if slot is not None:
@@ -146,6 +148,17 @@ def _compare_heights(
         len(set(epochs)),
         holds=len(set(epochs)) >= _MINIMUM_EPOCHS,
     )
+
+
+def _nearest(figures: Figures, heights: Mapping[Figures, list[int]]) -> str:
+    """Say at which slot most keys agree and by how many gwei the others differ."""
+    nearest = max(heights, key=lambda truth: sum(map(operator.eq, truth, figures)), default=())
+    wrong = {
+        index: seen - right
+        for index, (seen, right) in enumerate(zip(figures, nearest, strict=True))
+        if seen != right
+    }
+    return f"no slot; at slot {heights[nearest]} these keys differ by gwei: {wrong}"
 
 
 def _compare_group(
@@ -240,26 +253,17 @@ def compare_proposals(
         )
         for group in groups
     )
-    truth: dict[tuple[tuple[int, int, int], ...], int] = {}
-    totals = {group.name: (0, 0, 0) for group in groups}
-    first = min(past.proposers)
-    for slot in range(first, max(past.proposers) + 1):
-        proposer = past.proposers[slot]
-        name = next(group.name for group in groups if proposer in group.indices)
-        proposed, missed, reward = totals[name]
-        if slot in past.blocks:
-            totals[name] = (proposed + 1, missed, reward + past.tips[slot])
-        else:
-            totals[name] = (proposed, missed + 1, reward)
-        truth[tuple(totals[group.name] for group in groups)] = slot
-    settled = truth.get(seen)
+    truth = _proposals_by_slot(past, groups)
+    settled = next((slot for slot, totals in truth.items() if _counts(totals) == _counts(seen)), None)
     finalized = int(page.value("stakewatch_beacon_finalized_epoch", instance=groups[0].pair.beacon) or 0)
     chapter.record(
-        "proposed, missed and execution gwei of all groups",
+        "proposed and missed of all groups",
         f"the chain's up to one slot, at least the start of epoch {finalized - 1}",
-        f"{seen} = up to slot {settled}",
+        f"{_counts(seen)} = up to slot {settled}",
         holds=settled is not None and settled >= (finalized - 1) * SLOTS_PER_EPOCH,
     )
+    if settled is not None:
+        chapter.equal(f"execution gwei of all groups up to slot {settled}", truth[settled], seen)
     for group, (proposed, _, reward) in zip(groups, seen, strict=True):
         chapter.record(
             f"{group.name} proposed and earned tips",
@@ -273,6 +277,29 @@ def compare_proposals(
         chapter.equal(f"all execution gwei of {group.name} are of local blocks", reward, int(local or 0))
         wrong = page.value("stakewatch_proposal_fee_recipient_mismatch_total", group=group.name)
         chapter.equal(f"wrong fee recipients of {group.name}", 0, int(wrong or 0))
+
+
+Proposals = tuple[tuple[int, int, int], ...]
+
+
+def _counts(proposals: Proposals) -> tuple[tuple[int, int], ...]:
+    return tuple((proposed, missed) for proposed, missed, _ in proposals)
+
+
+def _proposals_by_slot(past: History, groups: tuple[Group, ...]) -> dict[int, Proposals]:
+    """Return proposed, missed and execution gwei of each group up to each slot."""
+    truth: dict[int, Proposals] = {}
+    totals = {group.name: (0, 0, 0) for group in groups}
+    for slot in range(1, max(past.proposers) + 1):
+        proposer = past.proposers[slot]
+        name = next(group.name for group in groups if proposer in group.indices)
+        proposed, missed, reward = totals[name]
+        if slot in past.blocks:
+            totals[name] = (proposed + 1, missed, reward + past.tips[slot])
+        else:
+            totals[name] = (proposed, missed + 1, reward)
+        truth[slot] = tuple(totals[group.name] for group in groups)
+    return truth
 
 
 def compare_fee_recipients(

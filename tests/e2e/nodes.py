@@ -11,7 +11,7 @@ from tests.e2e.installation import CLUSTER, MINIMUM_PEERS, NETWORK, REGION
 from tests.e2e.ledger import Chapter
 from tests.e2e.scrape import Scrape, scrape
 
-_ATTEMPTS = 40
+_ATTEMPTS = 80
 _PAUSE_SECONDS = 0.2
 
 

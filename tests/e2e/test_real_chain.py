@@ -3,6 +3,7 @@
 `make e2e` runs it alone. It writes the report `e2e` and, beside it, every check with expected and seen.
 """
 
+import shutil
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def ledger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+def ledger(request: pytest.FixtureRequest) -> Ledger:
     """Play the run once and return its checks; the report is written also when something ends it early."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     terminal = request.config.get_terminal_writer()
@@ -29,7 +30,9 @@ def ledger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             terminal.line()
             terminal.write(f"e2e {time.monotonic() - started:5.1f} s  {text}", flush=True)
 
-    folder = tmp_path_factory.mktemp("e2e")
+    folder = _ROOT / "build" / "e2e"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     say(f"logs are in {folder}")
     ledger = Ledger()
     try:

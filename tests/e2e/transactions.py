@@ -9,7 +9,7 @@ from tests.e2e.chain import WEI_PER_GWEI, call
 from tests.e2e.devnet import ACCOUNT, CHAIN_ID, SECONDS_PER_SLOT, Pair
 
 _TRANSFER_GAS = 21_000
-_RECIPIENT = "0x" + "00" * 18 + "beef"
+_RECIPIENT = bytes.fromhex("00" * 18 + "beef")
 
 
 @contextmanager

@@ -1,0 +1,105 @@
+"""Every alert that fired in the run, against what happened: the chain's record says whether it was right.
+
+On a busy machine a validator client may really miss attestations. So an alert on keys is judged by the chain:
+it is right when its keys earned nothing at two epoch boundaries in a row shortly before.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from stakewatch.programs.servers import Prometheus
+from tests.e2e.devnet import SECONDS_PER_SLOT, SLOTS_PER_EPOCH, Devnet
+from tests.e2e.earnings import History
+from tests.e2e.installation import Group
+from tests.e2e.ledger import Chapter
+
+# The rule looks back 2.3 epochs, and its data settle and wait for one more.
+_EPOCHS_LOOKED_BACK = 5
+_HANDED_OVER_KEYS = 5
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alert that fired; `at` is Unix seconds of the first evaluation that found it firing."""
+
+    labels: Mapping[str, str]
+    at: float
+
+    @property
+    def name(self) -> str:
+        """The alert's name."""
+        return self.labels["alertname"]
+
+    @property
+    def subject(self) -> str:
+        """What it speaks about."""
+        key = self.labels.get("validator_index")
+        if key is not None:
+            return f"validator {key}"
+        return self.labels.get("group") or self.labels.get("instance") or "all"
+
+
+def alarms(server: Prometheus) -> tuple[Alarm, ...]:
+    """Return every alert that fired since Prometheus was started."""
+    first_seen = 'min_over_time(timestamp(ALERTS{alertstate="firing"})[15m:1s])'
+    return tuple(Alarm(sample.labels, sample.value) for sample in server.query(first_seen))
+
+
+def compare_alarms(
+    chapter: Chapter, chain: Devnet, past: History, groups: tuple[Group, ...], fired: tuple[Alarm, ...]
+) -> None:
+    """Record for each alert that fired whether the chain's record or the dead node explains it."""
+    healthy, faulty = chain.pairs
+    explained = {
+        ("Watchdog", "all"),
+        ("BeaconNodeDown", faulty.beacon),
+        # The dead node was its only peer.
+        ("BeaconNodePeersLow", healthy.beacon),
+    }
+    names = {alarm.name for alarm in fired}
+    for expected in ("Watchdog", "BeaconNodeDown", "ValidatorGroupNotEarning"):
+        chapter.record(f"{expected} fired", "in the run", sorted(names), holds=expected in names)
+    for alarm in fired:
+        if alarm.name.startswith("Validator"):
+            epoch = int((alarm.at - chain.genesis_time) // (SECONDS_PER_SLOT * SLOTS_PER_EPOCH))
+            _compare_with_income(chapter, alarm, epoch, past, groups)
+        else:
+            known = (alarm.name, alarm.subject) in explained
+            chapter.record(
+                f"{alarm.name} of {alarm.subject}",
+                "an alert that the dead node explains",
+                dict(alarm.labels),
+                holds=known,
+            )
+
+
+def _compare_with_income(
+    chapter: Chapter, alarm: Alarm, epoch: int, past: History, groups: tuple[Group, ...]
+) -> None:
+    key = alarm.labels.get("validator_index")
+    if key is not None:
+        indices: range = range(int(key), int(key) + 1)
+        least = 1
+    else:
+        indices = next(group.indices for group in groups if group.name == alarm.labels["group"])
+        least = _HANDED_OVER_KEYS
+    unpaid = [index for index in indices if _unpaid_twice(past, index, epoch)]
+    chapter.record(
+        f"{alarm.name} of {alarm.subject} in epoch {epoch}",
+        f"at least {least} keys earned nothing in two epochs up to then",
+        f"validators {unpaid}",
+        holds=len(unpaid) >= least,
+    )
+
+
+def _unpaid_twice(past: History, index: int, epoch: int) -> bool:
+    """Tell whether a key's income rose at neither of two boundaries in a row, at most some epochs back."""
+    epochs = range(max(0, epoch - _EPOCHS_LOOKED_BACK), epoch + 1)
+    # Where the first slot of an epoch is empty, its first block shows what the boundary brought.
+    newest = max(past.income)
+    firsts = [epoch * SLOTS_PER_EPOCH for epoch in epochs]
+    slots = [min((slot for slot in past.income if slot >= first), default=newest) for first in firsts]
+    incomes = [past.income[slot][index] for slot in slots]
+    rises = [after > before for before, after in pairwise(incomes)]
+    return any(not one and not other for one, other in pairwise(rises))
