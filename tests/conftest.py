@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from stakewatch.errors import InputError
-from stakewatch.programs.find import search_for
+from stakewatch.programs.find import missing_needs, search_for
 from stakewatch.programs.pins import find_program
 
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
@@ -23,11 +23,11 @@ def _missing(item: pytest.Item) -> Iterator[str]:
                 program = find_program(name)
             except InputError as error:
                 raise pytest.UsageError(f"{item.nodeid}: {error}") from error
-            if program.obtainable:
+            if search_for(program).located is not None:
                 continue
-            search = search_for(program)
-            if search.located is None:
-                yield "; ".join([f"{name} is missing", *search.remarks, search.mend])
+            packages = missing_needs(program) if program.obtainable else (search_for(program),)
+            for search in packages:
+                yield "; ".join([f"{search.program.name} is missing", *search.remarks, search.mend])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,8 +9,8 @@ from stakewatch.cli.options import json_option
 from stakewatch.cli.output import console, print_json, progress_console
 from stakewatch.errors import StakewatchError
 from stakewatch.programs.build import provide
-from stakewatch.programs.find import Search, search_for
-from stakewatch.programs.pins import PROGRAMS, find_program
+from stakewatch.programs.find import Search, missing_needs, search_for
+from stakewatch.programs.pins import PROGRAMS, Program, find_program
 
 
 @click.command()
@@ -21,8 +21,7 @@ def command(names: tuple[str, ...], *, install: bool, as_json: bool) -> None:
     """Show each program, its version, where it comes from and why; fail when a named one is missing."""
     programs = [find_program(name) for name in dict.fromkeys(names)]
     if install:
-        wanted = programs or [program for program in PROGRAMS.values() if program.obtainable]
-        _install([program.name for program in wanted])
+        _install([program.name for program in programs or _makeable()])
         if not as_json:
             return
     searches = [search_for(program) for program in programs or PROGRAMS.values()]
@@ -36,6 +35,21 @@ def command(names: tuple[str, ...], *, install: bool, as_json: bool) -> None:
             f"missing: {', '.join(search.program.name for search in missing)}",
             mend="; ".join(dict.fromkeys(search.mend for search in missing)),
         )
+
+
+def _makeable() -> list[Program]:
+    """Return what can be brought here, and say what is left out because a package is missing."""
+    makeable = []
+    for program in PROGRAMS.values():
+        if not program.obtainable:
+            continue
+        missing = missing_needs(program)
+        if search_for(program).located is None and missing:
+            mends = "; ".join(f"{search.program.name} is missing, {search.mend}" for search in missing)
+            click.echo(f"tools: {program.name} is left out: {mends}", err=True)
+        else:
+            makeable.append(program)
+    return makeable
 
 
 def _install(names: Sequence[str]) -> None:

@@ -72,6 +72,12 @@ def search_for(program: Program, workshop: Workshop | None = None) -> Search:
     return Search(program, None, tuple(remarks))
 
 
+def missing_needs(program: Program) -> tuple[Search, ...]:
+    """Return the searches for what a program cannot be made without and that is not here."""
+    searches = (search_for(find_program(name)) for name in program.needs)
+    return tuple(search for search in searches if search.located is None)
+
+
 def _search_path(program: Program, on_path: OnPath, remarks: list[str]) -> Located | None:
     """Return the first acceptable candidate on PATH and append a remark for each that is not."""
     for path in _candidates(on_path.file_names):

