@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from stakewatch.cli import tools
 from stakewatch.programs.find import Search
-from stakewatch.programs.pins import Program
+from stakewatch.programs.pins import Program, find_program
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def lacking(program: Program) -> tuple[Search, ...]:
     """Return a compiler that is missing where one is needed."""
-    return tuple(Search(tools.find_program(name), None, ()) for name in program.needs)
+    return tuple(Search(find_program(name), None, ()) for name in program.needs)
 
 
 def test_what_cannot_be_made_is_left_out_with_the_name_of_the_package(
