@@ -63,7 +63,7 @@ def values(server: Prometheus, expression: str, label: str) -> dict[str, float]:
 def test_every_target_is_scraped_and_rules_see_what_was_simulated(watched: tuple[Prometheus, str]) -> None:
     server, control = watched
     eventually(lambda: len(server.query("up == 1")) == 15)
-    assert len(server.query("scrape_samples_post_metric_relabeling > 20")) == 15
+    assert len(server.query("scrape_samples_post_metric_relabeling > 10")) == 15
     for role, count in {"beacon": 4, "execution": 4, "validator": 3}.items():
         assert len(server.query(f'up{{role="{role}", network="demonet", cluster="demo-1"}} == 1')) == count
     # Until all targets have answered once, the rule does not know which containers map their database.
