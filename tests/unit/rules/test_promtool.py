@@ -85,10 +85,8 @@ def test_a_pattern_without_files_is_a_failure_even_beside_success() -> None:
 
 
 def test_unknown_fields_have_their_lines() -> None:
-    output = (
-        "  FAILED:\nyaml: unmarshal errors:\n  line 2: field nonsense not found in type main.unitTestFile\n"
-    )
-    (failure,) = failures(output)
+    field = "field nonsense not found in type main.unitTestFile"
+    (failure,) = failures(f"  FAILED:\nyaml: unmarshal errors:\n  line 2: {field}\n")
     assert (failure.line, failure.message) == (2, field)
 
 
@@ -103,7 +101,8 @@ def test_yaml_errors_of_a_named_file_have_its_line_and_come_once() -> None:
         "",
         "  SUCCESS\n\n",
         "Checking a.yaml\n  SUCCESS: 2 rules found\n\n",
-        ' SUCCESS: a.yml is valid prometheus config file syntax\n  WARNING: file "x" for file_sd in scrape job\n',
+        " SUCCESS: a.yml is valid prometheus config file syntax\n",
+        '  WARNING: file "x" for file_sd in scrape job "y" does not exist\n',
     ],
 )
 def test_success_is_no_failure(output: str) -> None:
