@@ -335,10 +335,11 @@ class Service:
         """Ask a node once, unless it wants to be left alone."""
         if watch.contact.is_quiet:
             return
-        if isinstance(watch, ExecutionWatch):
-            # Known before the node is asked, so that a block of the last moment does not look like a lag.
-            watch.newest_payload = None if self.follower is None else self.follower.progress.newest_payload
+        # Known before the node is asked, so that a block of the last moment does not look like a lag.
+        newest_payload = None if self.follower is None else self.follower.progress.newest_payload
         await watch.round(self._clock_for(watch))
+        if isinstance(watch, ExecutionWatch):
+            watch.newest_payload = newest_payload
         self._nodes_at = max(
             (watch.contact.answered_at for watch in self.fleet.watches),
             default=0.0,
