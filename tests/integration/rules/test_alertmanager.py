@@ -100,10 +100,10 @@ def test_the_configuration_is_accepted_and_names_no_address() -> None:
     for receiver in yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))["receivers"]:
         for webhook in receiver["webhook_configs"]:
             assert "url" not in webhook
-            assert webhook["url_file"].startswith("secrets/")
+            assert webhook["url_file"].startswith("/etc/alertmanager/secrets/")
 
 
-def test_an_address_is_read_from_the_file_beside_the_configuration(tmp_path: Path) -> None:
+def test_an_address_is_read_from_its_file_when_a_notification_is_sent(tmp_path: Path) -> None:
     arrived: queue.Queue[str] = queue.Queue()
 
     class Handler(BaseHTTPRequestHandler):
@@ -118,7 +118,7 @@ def test_an_address_is_read_from_the_file_beside_the_configuration(tmp_path: Pat
 
     configuration = tmp_path / "alertmanager.yaml"
     text = CONFIGURATION.read_text(encoding="utf-8").replace("group_wait: 10s", "group_wait: 0s")
-    configuration.write_text(text, encoding="utf-8")
+    configuration.write_text(text.replace("/etc/alertmanager", str(tmp_path)), encoding="utf-8")
     (tmp_path / "secrets").mkdir()
     webhook = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     address = f"http://127.0.0.1:{webhook.server_port}/"
