@@ -142,7 +142,7 @@ class Follower:
         Raises RequestError, UnusableError.
         """
         clock = self.chain.clock
-        header = await watch.api.head(newest_slot=clock.slot_at(time.time()) + _FUTURE_SLOTS)
+        header = await watch.api.head(newest_slot=max(0, clock.slot_at(time.time())) + _FUTURE_SLOTS)
         if self.ledger is None:
             anchor = await self._first_anchor(watch, header)
             self.ledger = Ledger(self._groups, BlockTree(anchor))

@@ -213,7 +213,8 @@ class BeaconWatch(Watch):
             identity = self._identify()
         else:
             identity = _nothing()
-        newest = None if clock is None else clock.slot_at(time.time()) + _FUTURE_SLOTS
+        # Before genesis the head is the genesis block, slot 0, which is ahead of the clock.
+        newest = None if clock is None else max(0, clock.slot_at(time.time())) + _FUTURE_SLOTS
         essential_and_others = await asyncio.gather(
             self._ask(self.api.syncing(), self.syncing),
             self._ask(self.api.head(newest_slot=newest), self.head),
