@@ -6,7 +6,7 @@ A Lodestar node keeps the states of the last few epochs only, so balances are no
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import requests
@@ -23,7 +23,7 @@ class Recording:
     """What was noted: all by slot but the exporter's pages, which are in order.
 
     `states` has the validators after each slot that has a block, `proposers` who has the duty of each slot.
-    `unanswered` are the questions that the chain or the exporter left without an answer.
+    `unanswered` are the scrapes that the exporter left without a right answer.
     """
 
     states: dict[int, tuple[Validator, ...]] = field(default_factory=dict)
@@ -40,9 +40,11 @@ def recording(pair: Pair, exporter: str) -> Iterator[Recording]:
 
     def watch() -> None:
         while not ended.wait(_INTERVAL_SECONDS):
-            try:
+            # What the chain does not answer on a busy machine is asked again at the next turn.
+            with suppress(requests.RequestException):
                 _note_states(pair, record)
                 _note_proposers(pair, record)
+            try:
                 record.scrapes.append(scrape(f"{exporter}/metrics"))
             except (requests.RequestException, ValueError) as error:
                 record.unanswered.append(f"{time.time():.0f}: {error}")

@@ -86,6 +86,7 @@ def play(folder: Path, ledger: Ledger, say: Say) -> None:
             chain.expect_running()
             past = history(chain.pairs[0], record)
             fired = alarms(installed.prometheus)
+        ledger.chapter("keys").equal("scrapes without a right answer", [], record.unanswered)
         compare_alarms(ledger.chapter("alarms"), chain, past, installed.groups, fired)
         compare_keys(ledger.chapter("keys"), chain, record, past, installed.groups)
         proposals = ledger.chapter("proposals")

@@ -8,11 +8,12 @@ from types import MappingProxyType
 import pytest
 from eth_keys.datatypes import PrivateKey
 
+from tests.e2e.alarms import Alarm, compare_alarms
 from tests.e2e.chain import Block, Validator
 from tests.e2e.devnet import SECONDS_PER_SLOT, SLOTS_PER_EPOCH, Devnet, Pair
 from tests.e2e.earnings import History, compare_keys, compare_proposals
 from tests.e2e.installation import Group
-from tests.e2e.ledger import Ledger
+from tests.e2e.ledger import Check, Ledger
 from tests.e2e.recording import Recording
 from tests.e2e.scrape import Scrape
 
@@ -172,6 +173,58 @@ def test_figures_that_stand_still_fail() -> None:
 def test_pages_without_keys_fail() -> None:
     empty = [dataclasses.replace(one, series={}) for one in right_pages()]
     assert compared(empty).failed() != ()
+
+
+def alarm(name: str, epoch: int, **labels: str) -> Alarm:
+    at = epoch * SLOTS_PER_EPOCH * SECONDS_PER_SLOT
+    return Alarm(MappingProxyType({"alertname": name, **labels}), float(at))
+
+
+def judged(fired: Alarm, unpaid_epochs: range) -> tuple[Check, ...]:
+    """Return the checks of one alarm, where validator 0 earns nothing at the boundaries into these epochs."""
+    incomes = {slot: (STAKE, *truth().income[slot][1:]) for slot in SLOTS}
+    earned = 0
+    for slot in SLOTS:
+        epoch, rest = divmod(slot, SLOTS_PER_EPOCH)
+        earned += 1000 if rest == 0 and epoch not in unpaid_epochs else 0
+        incomes[slot] = (STAKE + earned, *incomes[slot][1:])
+    past = dataclasses.replace(truth(), income=incomes)
+    ledger = Ledger()
+    usual = (alarm("Watchdog", 0), alarm("BeaconNodeDown", 3, instance="beacon-2"))
+    group = alarm("ValidatorGroupNotEarning", 0, group="none")
+    other = Pair(2, range(0), "0x" + "02" * 20, PrivateKey(b"2" * 32), *range(8))
+    chain = dataclasses.replace(CHAIN, pairs=(PAIR, other))
+    groups = (*GROUPS, Group("none", PAIR, range(0)))
+    compare_alarms(ledger.chapter("alarms"), chain, past, groups, (*usual, group, fired))
+    return tuple(check for check in ledger.checks if fired.subject in check.name)
+
+
+def test_an_alarm_on_a_key_that_earned_nothing_twice_is_right() -> None:
+    fired = alarm("ValidatorBalanceNotGrowing", 5, validator_index="0")
+    assert [check.holds for check in judged(fired, range(4, 6))] == [True]
+
+
+def test_an_alarm_on_a_key_that_missed_once_is_wrong() -> None:
+    fired = alarm("ValidatorBalanceNotGrowing", 5, validator_index="0")
+    assert [check.holds for check in judged(fired, range(4, 5))] == [False]
+
+
+def test_an_alarm_on_a_group_of_which_one_key_suffers_is_wrong() -> None:
+    fired = alarm("ValidatorGroupNotEarning", 5, group="alpha")
+    assert [check.holds for check in judged(fired, range(4, 6))] == [False]
+
+
+def test_an_alarm_on_a_node_that_is_well_is_wrong() -> None:
+    fired = alarm("ExecutionNodeDown", 5, instance="execution-1")
+    assert [check.holds for check in judged(fired, range(0))] == [False]
+
+
+def test_a_run_in_which_nothing_fired_fails() -> None:
+    ledger = Ledger()
+    compare_alarms(
+        ledger.chapter("alarms"), dataclasses.replace(CHAIN, pairs=(PAIR, PAIR)), truth(), GROUPS, ()
+    )
+    assert len(ledger.failed()) == 3
 
 
 def test_what_was_never_measured_holds_no_bar(tmp_path: Path) -> None:
