@@ -188,9 +188,10 @@ class BeaconApi:
     async def _header(self, request: web.Request) -> web.Response:
         view = self._view()
         block = _find_block(view, request.match_info["block"])
+        record = view.chain.slots.get(block.slot)
         data = {
             "root": block.root,
-            "canonical": view.chain.slots[block.slot].block is block,
+            "canonical": block is view.head_block or record is None or record.orphan is not block,
             "header": beacon_json.header(block),
         }
         return self._answer_about(view, data, finalized=_is_finalized(view, block.slot))

@@ -24,7 +24,7 @@ from stakewatch.simulator.presets import PRESETS
 from stakewatch.simulator.scraping import Scrapes, metrics_path
 from stakewatch.simulator.servers import Server
 from stakewatch.simulator.truth import Truth
-from stakewatch.simulator.views import IMPLEMENTATIONS, View
+from stakewatch.simulator.views import IMPLEMENTATIONS, Sight, View, sight
 
 # A block needs a moment to be built and to spread; it is seen this share of a slot after the slot's start.
 _BLOCK_DELAY = 0.1
@@ -72,7 +72,7 @@ class Fleet:
         self.truth = Truth(self.chain)
         self.chain.advance_to(past)
         self._foreign: Chain | None = None
-        self._frozen: dict[str, int] = {}
+        self._frozen: dict[str, Sight] = {}
         self._task: asyncio.Task[None] | None = None
         self.signing = signing_record(plan.keys)
         self.apis = self._api_servers()
@@ -192,7 +192,7 @@ class Fleet:
                 self.scrapes.restarted(process.instance)
         for node in self.plan.nodes:
             if self._stands_still(node):
-                self._frozen.setdefault(node.instance, self.chain.slot)
+                self._frozen.setdefault(node.instance, sight(self.chain, self.chain.slot))
             else:
                 self._frozen.pop(node.instance, None)
 
@@ -243,13 +243,12 @@ class Fleet:
         foreign = self.faults.find("other_network", instance) is not None
         chain = self._foreign if foreign and self._foreign is not None else self.chain
         syncing = self.faults.find("syncing", instance)
-        head = self._frozen.get(instance, chain.slot)
-        if syncing is not None:
-            head = max(0, head - int(syncing.number("distance")))
+        frozen = self._frozen.get(instance) if chain is self.chain else None
+        behind = int(syncing.number("distance")) if syncing is not None else 0
         is_beacon = isinstance(node, BeaconNode)
         return View(
             chain=chain,
-            head=max(head, chain.first_slot(chain.oldest_epoch)),
+            sight=frozen or sight(chain, chain.slot - behind),
             peers=self._peers(instance, is_beacon=is_beacon),
             syncing=syncing is not None,
             optimistic=self.faults.find("optimistic", instance) is not None,

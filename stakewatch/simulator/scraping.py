@@ -13,7 +13,7 @@ from stakewatch.simulator.plan import BeaconNode, ExecutionNode, FleetPlan, Vali
 from stakewatch.simulator.platform_metrics import LIMITS, Container, Machine, cadvisor, node_exporter
 from stakewatch.simulator.process import Process
 from stakewatch.simulator.validator_metrics import VALIDATOR_METRICS, Duties
-from stakewatch.simulator.views import View
+from stakewatch.simulator.views import View, sight
 
 # Processes ran for that long before the fleet started, each a minute longer than the one before.
 _EARLIER_SECONDS = 3600.0
@@ -68,7 +68,7 @@ class Scrapes:
             case ExecutionNode():
                 families = EXECUTION_METRICS[one.implementation](self._state(one, self._view(instance)))
             case ValidatorClient():
-                view = View(chain=self._chain, head=self._chain.slot, peers=0)
+                view = View(chain=self._chain, sight=sight(self._chain, self._chain.slot), peers=0)
                 families = VALIDATOR_METRICS[one.implementation](self._state(one, view), self._duties(one))
         return render(families)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from stakewatch.errors import StakewatchError
+
 _HOST = "127.0.0.1"
 _SHUTDOWN_SECONDS = 0.1
 
@@ -35,7 +37,7 @@ class Server:
     async def start(self) -> None:
         """Listen; on a free port the first time, on the same one ever after.
 
-        Raises OSError when somebody else has taken the port meanwhile.
+        Raises StakewatchError when somebody else has taken the port meanwhile.
         """
         if self._runner is not None:
             return
@@ -49,9 +51,11 @@ class Server:
         await runner.setup()
         try:
             await web.TCPSite(runner, _HOST, self.port, reuse_address=True).start()
-        except OSError:
+        except OSError as error:
             await runner.cleanup()
-            raise
+            raise StakewatchError(
+                f"cannot listen: {error.strerror}", where=self.address, mend="start the simulator again"
+            ) from error
         self.port = runner.addresses[0][1]
         self._runner = runner
 

@@ -10,35 +10,75 @@ _SYNCED_WITHIN_SLOTS = 8
 
 
 @dataclass(frozen=True)
+class Sight:
+    """How far a node has seen a chain; it stays as it is when the chain moves on, reorganises or forgets.
+
+    `head` is the newest slot that was processed, `epoch` that of the head block, whose state tells finality.
+    """
+
+    head: int
+    head_block: Block
+    epoch: EpochRecord
+    finalized_block: Block
+    justified_block: Block
+
+
+def sight(chain: Chain, head: int) -> Sight:
+    """Return what a node knows that has processed the slots up to `head`; genesis where that is forgotten."""
+    head = max(head, chain.first_slot(chain.oldest_epoch))
+    block = _newest(chain, head)
+    epoch = chain.epochs[max(chain.epoch_of(block.slot), chain.oldest_epoch)]
+    return Sight(
+        head=head,
+        head_block=block,
+        epoch=epoch,
+        finalized_block=_newest(chain, chain.first_slot(epoch.finalized.epoch)),
+        justified_block=_newest(chain, chain.first_slot(epoch.current_justified.epoch)),
+    )
+
+
+def _newest(chain: Chain, slot: int) -> Block:
+    try:
+        return chain.block_at_or_before(slot)
+    except KeyError:
+        return chain.genesis_block
+
+
+@dataclass(frozen=True)
 class View:
-    """A node's own view: `head` is the newest slot that it has processed, later blocks are unknown to it."""
+    """A node's own view: what it has seen of a chain, and its state besides."""
 
     chain: Chain
-    head: int
+    sight: Sight
     peers: int
     syncing: bool = False
     optimistic: bool = False
     execution_offline: bool = False
 
     @property
+    def head(self) -> int:
+        """The newest slot that the node has processed; later blocks are unknown to it."""
+        return self.sight.head
+
+    @property
     def head_block(self) -> Block:
         """The newest block that the node knows."""
-        return self.chain.block_at_or_before(self.head)
+        return self.sight.head_block
 
     @property
     def epoch(self) -> EpochRecord:
         """The epoch of the node's head block, whose state tells justification and finality."""
-        return self.chain.epochs[self.chain.epoch_of(self.head_block.slot)]
+        return self.sight.epoch
 
     @property
     def finalized_block(self) -> Block:
         """The newest block that the node knows to be finalized."""
-        return self._checkpoint_block(self.epoch.finalized.epoch)
+        return self.sight.finalized_block
 
     @property
     def justified_block(self) -> Block:
         """The newest block that the node knows to be justified."""
-        return self._checkpoint_block(self.epoch.current_justified.epoch)
+        return self.sight.justified_block
 
     @property
     def sync_distance(self) -> int:
@@ -50,9 +90,6 @@ class View:
     def is_syncing(self) -> bool:
         """What the node says of itself."""
         return self.sync_distance > 0
-
-    def _checkpoint_block(self, epoch: int) -> Block:
-        return self.chain.block_at_or_before(self.chain.first_slot(epoch))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A fleet on real sockets: how its servers fail, come back, and what that does to the keys."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from stakewatch.bundle.configuration import load_configuration
-from stakewatch.errors import InputError
+from stakewatch.errors import InputError, StakewatchError
 from stakewatch.simulator.chain import Result
 from stakewatch.simulator.fleet import Fleet
 from stakewatch.simulator.plan import DEMO
@@ -245,3 +246,34 @@ async def test_every_server_listens_on_loopback_only(fleet: Fleet) -> None:
     assert len(fleet.servers) == 8 + 11 + 3 + 1
     assert {server.address.split(":")[0] for server in fleet.servers} == {"127.0.0.1"}
     assert len({server.port for server in fleet.servers}) == len(fleet.servers)
+
+
+async def test_a_node_whose_head_froze_long_ago_still_answers(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with Fleet(SMALL_DEMO, clock="hand") as fleet:
+        await fleet.inject("down", instance="execution-3")
+        await fleet.inject("syncing", instance="beacon-4", distance=10**6)
+        fleet.advance_to(fleet.chain.slot + 8 * 300)
+        for instance in ("beacon-3", "beacon-4"):
+            for path, statuses in {
+                "/eth/v1/node/syncing": {200},
+                "/eth/v1/beacon/headers/head": {200},
+                "/eth/v1/beacon/headers/finalized": {200},
+                "/eth/v1/beacon/states/head/finality_checkpoints": {200, 404},
+                "/eth/v1/beacon/states/head/validators?id=1": {200, 404},
+                "/eth/v2/beacon/blocks/head": {200},
+            }.items():
+                async with session.get(fleet.apis[instance].url + path) as response:
+                    assert response.status in statuses, (instance, path)
+            async with session.get(f"{fleet.metrics[instance].url}/metrics") as response:
+                assert response.status == 200
+
+
+async def test_a_port_that_somebody_took_is_said_and_not_a_crash(fleet: Fleet) -> None:
+    await fleet.inject("down", instance="beacon-1")
+    taken = socket.create_server(("127.0.0.1", fleet.apis["beacon-1"].port))
+    with taken, pytest.raises(StakewatchError, match="cannot listen"):
+        await fleet.clear()
+    await fleet.clear()
+    assert fleet.apis["beacon-1"].is_running

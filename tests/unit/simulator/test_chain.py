@@ -11,6 +11,7 @@ from stakewatch.simulator.blocks import Source
 from stakewatch.simulator.chain import BUILDER, FULL_BALANCE, Chain, ChainParameters, Result
 from stakewatch.simulator.presets import GWEI, MAINNET
 from stakewatch.simulator.truth import Truth
+from stakewatch.simulator.views import sight
 
 PARAMETERS = ChainParameters(genesis_time=1_700_000_000, validators=256, watched=64)
 
@@ -310,3 +311,14 @@ def test_nothing_that_finality_still_needs_is_forgotten() -> None:
     assert chain.state.finalized.epoch <= 4
     assert chain.oldest_epoch <= chain.state.finalized.epoch
     chain.block_at_or_before(chain.first_slot(chain.state.finalized.epoch))
+
+
+def test_a_frozen_sight_outlives_what_the_chain_forgets() -> None:
+    chain = chain_at(70, keep_epochs=8)
+    frozen = sight(chain, 70)
+    chain.advance_to(400)
+    assert chain.oldest_epoch > frozen.epoch.epoch
+    assert frozen.head_block.slot in {68, 69, 70}
+    assert frozen.finalized_block.slot <= frozen.justified_block.slot < frozen.head_block.slot
+    clamped = sight(chain, 70)
+    assert clamped.head == chain.first_slot(chain.oldest_epoch)
