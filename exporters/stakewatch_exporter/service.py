@@ -36,7 +36,8 @@ from stakewatch_exporter.snapshot import (
     revision,
 )
 
-_SNAPSHOT_SECONDS = 1.0
+_SHORTEST_PAGE_SECONDS = 1.0
+_LONGEST_PAGE_SECONDS = 5.0
 _LONGEST_STEP_SECONDS = 4.0
 _SHORTEST_STEP_SECONDS = 0.2
 _SAVE_SECONDS = 5.0
@@ -392,6 +393,11 @@ class Service:
                 logging.getLogger("stakewatch_exporter").debug("trace of the error above", exc_info=True)
             await asyncio.sleep(pause())
 
+    def page_seconds(self) -> float:
+        """Return the pause between two pages: the interval of the rounds, within reason."""
+        interval = self._configuration.exporter.interval_seconds
+        return min(max(interval, _SHORTEST_PAGE_SECONDS), _LONGEST_PAGE_SECONDS)
+
     def step_seconds(self) -> float:
         """Return the pause between two steps along the chain: a third of a slot, within reason."""
         chain = self.chain
@@ -455,7 +461,7 @@ def _start(service: Service) -> list[asyncio.Task[None]]:
         service.repeat("follow", service.follow, service.step_seconds),
         service.repeat("learn", service.learn, service.step_seconds),
         service.repeat("rewards", service.collect_rewards, service.step_seconds),
-        service.repeat("page", page, lambda: _SNAPSHOT_SECONDS),
+        service.repeat("page", page, service.page_seconds),
     ]
     parts.extend(
         service.repeat(watch.node.instance, partial(service.watch, watch), watch.pause_seconds)
