@@ -50,7 +50,7 @@ build: setup ## what machines load, into build/, and dashboards/json
 .PHONY: check
 check: setup ## static checks of rules, tests, dashboards and catalogue (report rules)
 	@$(BIN)/stakewatch tools --install promql prometheus promtool promtool2
-	@$(BIN)/stakewatch check
+	@$(BIN)/stakewatch check --report
 
 .PHONY: rules-test
 rules-test: setup ## promtool unit tests of the rules on both majors

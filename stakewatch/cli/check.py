@@ -8,14 +8,17 @@ from rich.table import Table
 
 from stakewatch.bundle import checks as checking
 from stakewatch.bundle.folder import Bundle
+from stakewatch.bundle.reports import conclude_report
 from stakewatch.cli.options import bundle_option, configuration_option, json_option, opened
 from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.rules.report import rules_report
 
 
 @click.command(short_help="Check rules, dashboards, catalogue and documents.")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @bundle_option
 @configuration_option
+@click.option("--report", "with_report", is_flag=True, help="Also write build/reports/rules.json.")
 @click.option("--list", "only_list", is_flag=True, help="Print which checks there are, and stop.")
 @json_option
 def command(
@@ -23,6 +26,7 @@ def command(
     bundle_folder: Path,
     configuration_file: Path | None,
     *,
+    with_report: bool,
     only_list: bool,
     as_json: bool,
 ) -> None:
@@ -30,6 +34,8 @@ def command(
 
     Exits 1 when a check finds something or cannot be carried out.
     """
+    if with_report and (names or as_json):
+        raise click.UsageError("--report is about all checks, and a table: give neither names nor --json")
     if only_list:
         _print_list(names, as_json=as_json)
         return
@@ -42,7 +48,10 @@ def command(
         print_json([_as_data(outcome, bundle) for outcome in outcomes])
     else:
         _print_outcomes(outcomes, bundle)
-    if not all(outcome.passed for outcome in outcomes):
+    held = True
+    if with_report:
+        held = conclude_report(rules_report(bundle, outcomes), bundle.reports, console()) == 0
+    if not held or not all(outcome.passed for outcome in outcomes):
         sys.exit(1)
 
 
