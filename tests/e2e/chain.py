@@ -65,6 +65,16 @@ def head_slot(pair: Pair) -> int:
     return int(ask(pair, "beacon/headers/head")["header"]["message"]["slot"])
 
 
+def beacon_peers(pair: Pair) -> int:
+    """Peers that the beacon node is connected to."""
+    return int(ask(pair, "node/peer_count")["connected"])
+
+
+def execution_peers(pair: Pair) -> int:
+    """Peers that the execution node is connected to."""
+    return int(call(pair, "net_peerCount"), 16)
+
+
 def finalized_epoch(pair: Pair) -> int:
     """Epoch that the head state calls final."""
     return int(ask(pair, "beacon/states/head/finality_checkpoints")["finalized"]["epoch"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import requests
 
-from tests.e2e.chain import ask, call
+from tests.e2e.chain import ask, beacon_peers, call, execution_peers
 from tests.e2e.devnet import CHAIN_ID, SECONDS_PER_SLOT, Devnet, Pair
 from tests.e2e.installation import CLUSTER, MINIMUM_PEERS, NETWORK, REGION
 from tests.e2e.ledger import Chapter
@@ -79,7 +79,7 @@ def _newest_payload(pair: Pair) -> int:
 
 def _beacon_answers(chain: Devnet, pair: Pair) -> tuple[Answer, ...]:
     syncing = ask(pair, "node/syncing")
-    peers = int(ask(pair, "node/peer_count")["connected"])
+    peers = beacon_peers(pair)
     head = int(ask(pair, "beacon/headers/head")["header"]["message"]["slot"])
     finality = ask(pair, "beacon/states/head/finality_checkpoints")
     genesis = int(ask(pair, "beacon/genesis")["genesis_time"])
@@ -113,7 +113,7 @@ def _execution_answers(pair: Pair, newest_payload: int) -> tuple[Answer, ...]:
     values: dict[str, float | None] = {
         "stakewatch_node_up": 1,
         "stakewatch_node_healthy": 1,
-        "stakewatch_node_peers": int(call(pair, "net_peerCount"), 16),
+        "stakewatch_node_peers": execution_peers(pair),
         "stakewatch_node_syncing": float(call(pair, "eth_syncing") is not False),
         "stakewatch_execution_head_block": number,
         "stakewatch_execution_head_timestamp_seconds": int(block["timestamp"], 16),

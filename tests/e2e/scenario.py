@@ -11,7 +11,7 @@ import yaml
 
 from stakewatch.demo.receiver import Notification
 from tests.e2e.alarms import alarms, compare_alarms
-from tests.e2e.chain import ask, finalized_epoch, head_slot, validators_at
+from tests.e2e.chain import ask, beacon_peers, execution_peers, finalized_epoch, head_slot, validators_at
 from tests.e2e.devnet import Devnet, Pair, Say, devnet
 from tests.e2e.earnings import compare_fee_recipients, compare_keys, compare_proposals, history
 from tests.e2e.installation import MINIMUM_PEERS, Installation, installation
@@ -101,7 +101,7 @@ def _tell_the_chain(run: Run) -> None:
     reached = _wait(run, f"epoch {target} to be final", lambda: finalized_epoch(healthy) >= target, 180)
     chapter.record("the chain finalises", f"epoch {target}", finalized_epoch(healthy), holds=reached)
     for pair in run.chain.pairs:
-        chapter.equal(f"peers of {pair.beacon}", "1", ask(pair, "node/peer_count")["connected"])
+        chapter.equal(f"peers of {pair.beacon}", 1, beacon_peers(pair))
 
 
 def _tell_the_fleet(run: Run) -> None:
@@ -149,6 +149,14 @@ def _tell_the_quiet(run: Run) -> None:
     stored = {sample.labels["instance"]: sample.value for sample in server.query("stakewatch_node_up")}
     nodes = [name for pair in run.chain.pairs for name in (pair.beacon, pair.execution)]
     chapter.equal("stakewatch_node_up in Prometheus", dict.fromkeys(nodes, 1.0), stored)
+    # What the clients count themselves, on which the alerts fall back where no exporter watches.
+    for metric, role, own in (
+        ("libp2p_peers", "beacon", {pair.beacon: beacon_peers(pair) for pair in run.chain.pairs}),
+        ("p2p_peers", "execution", {pair.execution: execution_peers(pair) for pair in run.chain.pairs}),
+    ):
+        counted = server.query(f'max by (instance) ({metric}{{role="{role}"}})')
+        seen = {sample.labels["instance"]: int(sample.value) for sample in counted}
+        chapter.equal(f"{metric} in Prometheus", own, seen)
     # Withdrawals sweep over every key twice in this time, so a rule that watches plain balances would fire.
     # Alerts on keys are judged by the chain's record at the end.
     firing = {alert.name for alert in server.alerts() if alert.state == "firing"}

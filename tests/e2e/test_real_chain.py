@@ -3,13 +3,17 @@
 `make e2e` runs it alone. It writes the report `e2e` and, beside it, every check with expected and seen.
 """
 
+import fcntl
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from stakewatch.bundle.reports import revision
+from tests.e2e.devnet import Say
 from tests.e2e.ledger import Ledger
 from tests.e2e.scenario import CHAPTERS, play
 
@@ -30,13 +34,15 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
             terminal.line()
             terminal.write(f"e2e {time.monotonic() - started:5.1f} s  {text}", flush=True)
 
-    folder = _ROOT / "build" / "e2e"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    say(f"logs are in {folder}")
     ledger = Ledger()
     try:
-        play(folder, ledger, say)
+        with _folder(say) as folder:
+            started = time.monotonic()
+            play(folder, ledger, say)
+    except BaseException as error:
+        # Without this the figures of what came before would pass for a whole run.
+        ledger.chapter("run").equal("the run came to its end", "nothing raised", repr(error))
+        raise
     finally:
         report = ledger.write(_ROOT / "build" / "reports", revision(_ROOT), time.monotonic() - started)
         for figure in report.figures:
@@ -60,3 +66,21 @@ def test_a_dead_beacon_node_is_reported_within_a_minute(ledger: Ledger) -> None:
 def test_the_alert_ends_within_a_minute_of_the_restart(ledger: Ledger) -> None:
     assert ledger.resolve_seconds is not None
     assert ledger.resolve_seconds < 60
+
+
+@contextmanager
+def _folder(say: Say) -> Iterator[Path]:
+    """Make an empty folder for the logs of this run, which stay; a second run waits for its turn."""
+    folder = _ROOT / "build" / "e2e"
+    folder.parent.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another run in this checkout to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+        say(f"logs are in {folder}")
+        yield folder
