@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -29,6 +29,8 @@ _JITTER = 0.1
 _ROOTS_KEPT = 8
 _RATE_WINDOW_SECONDS = 600.0
 _FUTURE_SLOTS = 2
+# A node in sync is a block behind for a moment in every slot.
+_IN_STEP = 2
 _IDENTITY_SECONDS = 384.0
 
 
@@ -84,7 +86,7 @@ class _Distance:
         if len(self.points) <= 1:
             return None
         (first_time, first), (last_time, last) = self.points[0], self.points[-1]
-        if last <= 0:
+        if last <= _IN_STEP:
             return 0.0
         if last >= first or last_time <= first_time:
             return None
@@ -142,12 +144,14 @@ class Watch:
             return error
         return None
 
-    def _note_round(self, essential: list[RequestError | None], others: list[RequestError | None]) -> None:
+    def _note_round(
+        self, essential: Sequence[RequestError | None], others: Mapping[str, RequestError | None]
+    ) -> None:
         contact = self.contact
         contact.is_tried = True
         failures = [error for error in essential if error is not None]
         # Who limits our requests is not asked again for a while, so it has not answered.
-        failures.extend(error for error in others if error is not None and error.retry_after_seconds)
+        failures.extend(error for error in others.values() if error is not None and error.retry_after_seconds)
         contact.is_up = not failures
         if contact.is_up:
             contact.failed_rounds = 0
@@ -171,18 +175,23 @@ class Watch:
                 endpoint=failures[0].endpoint.value,
                 next=f"asked again in {self.pause_seconds():.0f} s; others go on",
             )
-        for error in others:
-            if error is not None and contact.is_up:
+        for what, error in others.items():
+            thing = (self.node.instance, what)
+            if error is None:
+                self._changes.settle(
+                    thing, "ok", "node_answers_again", instance=self.node.instance, about=what
+                )
+            elif contact.is_up:
                 self._changes.report(
-                    (self.node.instance, error.where),
+                    thing,
                     error.outcome,
                     logging.WARNING,
                     "node_answers_in_part",
                     instance=self.node.instance,
-                    request=error.where,
+                    about=what,
                     outcome=error.outcome.value,
                     reason=error.what,
-                    next="what it told is unknown until it answers",
+                    next="this is unknown until it answers; the rest goes on",
                 )
 
     def sync_seconds_left(self) -> float | None:
@@ -215,7 +224,7 @@ class BeaconWatch(Watch):
             identity = _nothing()
         # Before genesis the head is the genesis block, slot 0, which is ahead of the clock.
         newest = None if clock is None else max(0, clock.slot_at(time.time())) + _FUTURE_SLOTS
-        essential_and_others = await asyncio.gather(
+        syncing, head_error, peers, finality, version, identified = await asyncio.gather(
             self._ask(self.api.syncing(), self.syncing),
             self._ask(self.api.head(newest_slot=newest), self.head),
             self._ask(self.api.peer_count(), self.peers),
@@ -223,10 +232,13 @@ class BeaconWatch(Watch):
             self._ask(self.api.version(), self.version),
             identity,
         )
-        error = None if clock is None else await self._ask_root(clock)
+        root = None if clock is None else await self._ask_root(clock)
         if clock is not None and (head := self.head.get()) is not None:
             self._distance.add(max(0, clock.slot_at(time.time()) - head.slot))
-        self._note_round(list(essential_and_others[:2]), [*essential_and_others[2:], error])
+        self._note_round(
+            (syncing, head_error),
+            {"peers": peers, "finality": finality, "version": version, "chain": identified, "root": root},
+        )
 
     async def _identify(self) -> RequestError | None:
         try:
@@ -276,7 +288,7 @@ class ExecutionWatch(Watch):
     async def round(self, clock: SlotClock | None) -> None:
         """Ask the node once for everything; never raises RequestError."""
         del clock
-        errors = await asyncio.gather(
+        syncing_error, block, chain_id, peers, version = await asyncio.gather(
             self._ask(self.api.syncing(), self.syncing),
             self._ask(self.api.latest_block(), self.head),
             self._ask(self.api.chain_id(), self.chain_id),
@@ -286,7 +298,7 @@ class ExecutionWatch(Watch):
         syncing = self.syncing.get()
         if syncing is not None:
             self._distance.add(max(0, (syncing.highest_block or 0) - (syncing.current_block or 0)))
-        self._note_round(list(errors[:2]), list(errors[2:]))
+        self._note_round((syncing_error, block), {"chain_id": chain_id, "peers": peers, "version": version})
 
 
 async def _nothing() -> None:

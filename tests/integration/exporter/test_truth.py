@@ -1,6 +1,7 @@
 """The exporter against a chain whose every figure is known, over sweeps, deposits, misses and a restart."""
 
 import asyncio
+import json
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ class Observed:
     earned_by_key: Mapping[int, tuple[int, int]]
     settled: Mapping[str, Mapping[str, tuple[float, float]]]
     not_earning: tuple[int, ...]
+    offenders: Mapping[str, object]
     epochs: int
     log: str
 
@@ -88,6 +90,7 @@ async def _observe(fork: str, folder: Path) -> Observed:
             ledger = service.follower.ledger
             assert ledger is not None
             page = await exporter.page()
+            _, offenders = await exporter.text("/offenders")
             last_slot = ledger.tree.anchor.slot
             epoch = ledger.readings[-1].epoch
             earned = fleet.truth.earned_by_all(began, epoch)
@@ -101,6 +104,7 @@ async def _observe(fork: str, folder: Path) -> Observed:
                     for group in plan.groups
                 },
                 not_earning=fleet.truth.not_earning(range(plan.keys), epoch),
+                offenders=json.loads(offenders),
                 epochs=epoch - began,
                 log=exporter.logged.getvalue(),
             )
@@ -228,6 +232,15 @@ def test_who_earns_nothing_is_told(observed: Observed) -> None:
     true = [index for index in observed.not_earning if index in bravo]
     assert len(true) >= OFFLINE
     assert observed.page.value("stakewatch_validators_not_earning", group="bravo") == len(true)
+
+
+def test_the_offenders_are_those_who_earn_nothing(observed: Observed) -> None:
+    listed = observed.offenders["not_earning"]
+    assert isinstance(listed, list)
+    assert {offender["validator_index"] for offender in listed} == set(observed.not_earning)
+    assert {offender["group"] for offender in listed} <= {group.name for group in PLAN.groups}
+    assert all(offender["pubkey"].startswith("0x") and offender["why"] for offender in listed)
+    assert observed.offenders["cut"] == 0
 
 
 def test_nothing_was_corrected_or_skipped(observed: Observed) -> None:

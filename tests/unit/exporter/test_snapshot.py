@@ -1,8 +1,21 @@
 """Versions compared, and what the page says when nothing is known."""
 
+from types import MappingProxyType
+
+import aiohttp
 import pytest
 
+from stakewatch.bundle.configuration import Configuration, ExporterSettings, Node, Role
+from stakewatch.ethereum.specification import Specification
+from stakewatch_exporter.agreement import Chain
+from stakewatch_exporter.follower import Follower
+from stakewatch_exporter.log import Changes
+from stakewatch_exporter.service import Service
 from stakewatch_exporter.snapshot import is_outdated, version_numbers
+
+from .conftest import ETH, groups, ledger, validators
+
+FULL = 32 * ETH
 
 
 @pytest.mark.parametrize(
@@ -25,3 +38,53 @@ def test_a_version_is_compared_number_by_number(
 
 def test_the_first_version_in_a_text_is_the_clients() -> None:
     assert version_numbers("Geth/v1.17.0-stable/linux-amd64/go1.26.8") == (1, 17, 0)
+
+
+async def test_beyond_the_limit_keys_have_no_series_and_are_counted() -> None:
+    configuration = Configuration(
+        network="demonet", groups=groups(), exporter=ExporterSettings(per_key_limit=2)
+    )
+    async with aiohttp.ClientSession() as session:
+        service = Service(configuration, session)
+        chain = Chain("0xaa", 1000, Specification(12_000, 8, 1, 4, MappingProxyType({})))
+        books = ledger(8)
+        service.follower = Follower(chain, groups(), Changes(), ledger=books, catch_up_slots=64)
+        for epoch, cut in ((1, 1), (2, 2)):
+            books.read(epoch, epoch * 8, validators(dict.fromkeys(range(3), FULL + epoch)), {})
+            service.build_page()
+            service.build_page()
+            page = service.metrics().decode()
+            assert page.count("\nstakewatch_validator_earned_gwei{") == 2
+            assert f'family="stakewatch_validator_earned_gwei"}} {cut}\n' in page
+
+
+async def test_before_anything_is_known_the_page_says_little_and_nothing_false() -> None:
+    node = Node("beacon-1", Role.BEACON, "teku", "http://127.0.0.1:1", "c", "r", execution_node="e")
+    configuration = Configuration(network="demonet", nodes=(node,), groups=groups())
+    async with aiohttp.ClientSession() as session:
+        service = Service(configuration, session)
+        service.build_page()
+        page = service.metrics().decode()
+        assert not service.is_ready
+        assert service.health("beacon-2") is None
+        health = service.health("beacon-1")
+    assert health is not None
+    assert health["healthy"] is False
+    families = {line.split("{")[0] for line in page.splitlines() if not line.startswith("#")}
+    assert families == {
+        "stakewatch_node_up",
+        "stakewatch_node_healthy",
+        "stakewatch_node_check",
+        "stakewatch_beacon_execution_pair_info",
+        "stakewatch_group_info",
+        "stakewatch_build_info",
+        "stakewatch_last_update_timestamp_seconds",
+        "stakewatch_source_tier",
+        "stakewatch_corrections_total",
+        "stakewatch_epochs_skipped_total",
+        "stakewatch_offenders_cut_total",
+        "stakewatch_requests_total",
+        "stakewatch_request_duration_seconds_bucket",
+        "stakewatch_request_duration_seconds_sum",
+        "stakewatch_request_duration_seconds_count",
+    }
