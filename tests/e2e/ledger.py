@@ -40,7 +40,7 @@ class Ledger:
         return tuple(check for check in self.checks if not check.holds)
 
     def write(self, folder: Path, revision: str, seconds: float) -> Report:
-        """Write `e2e-checks.json` with all checks and the report `e2e.json` into `folder`.
+        """Write the report `e2e.json` into `folder`, and all checks beside it into `e2e/checks.json`.
 
         What was never measured holds no bar.
         """
@@ -54,7 +54,9 @@ class Ledger:
         report = Report("e2e", revision, round(seconds, 1), figures)
         write_report(report, folder)
         checks = [asdict(check) for check in self.checks]
-        (folder / "e2e-checks.json").write_text(json.dumps(checks, indent=1) + "\n", encoding="utf-8")
+        path = folder / "e2e" / "checks.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(checks, indent=1) + "\n", encoding="utf-8")
         return report
 
 

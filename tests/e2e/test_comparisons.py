@@ -234,4 +234,4 @@ def test_what_was_never_measured_holds_no_bar(tmp_path: Path) -> None:
         "detect_seconds",
         "resolve_seconds",
     }
-    assert (tmp_path / "e2e-checks.json").read_text(encoding="utf-8") == "[]\n"
+    assert (tmp_path / "e2e" / "checks.json").read_text(encoding="utf-8") == "[]\n"

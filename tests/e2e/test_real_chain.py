@@ -1,6 +1,7 @@
 """Our exporter and rules on a real chain: Geth and Lodestar, killed and restarted, compared figure by figure.
 
-`make e2e` runs it alone. It writes the report `e2e` and, beside it, every check with expected and seen.
+`make e2e` runs it alone. It writes the report `e2e` and, to `build/reports/e2e/checks.json`, every check with
+expected and seen.
 """
 
 import fcntl
