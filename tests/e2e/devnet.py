@@ -27,8 +27,10 @@ from stakewatch.programs.process import Process, free_port, tail
 SECONDS_PER_SLOT = 2
 SLOTS_PER_EPOCH = 8
 CHAIN_ID = 1337
-# Everything is up and connected 10 to 18 seconds later, also beside other work.
-GENESIS_DELAY_SECONDS = 22
+# Everything is up and connected 10 s after the choice of a genesis time, later on a busy machine: how busy it
+# is, the first steps tell. Genesis must not pass before: validators that come late miss their first duties.
+GENESIS_DELAY_SECONDS = 14.0
+GENESIS_DELAY_FACTOR = 6.0
 ACCOUNT = Account.from_key("0x" + "11" * 32)
 _GENESIS_SCRIPT = Path(__file__).parents[2] / "tools" / "lodestar" / "genesis.mjs"
 _LOOPBACK = "127.0.0.1"
@@ -177,6 +179,7 @@ def devnet(folder: Path, key_counts: tuple[int, ...], say: Say) -> Iterator[Devn
     The keys are the well-known interop keys in order: the first pair holds the first `key_counts[0]`.
     Returns when all processes answer, a few seconds before genesis.
     """
+    started = time.monotonic()
     folder.mkdir(parents=True)
     pairs = _pairs(key_counts)
     (folder / "jwt.hex").write_text(secrets.token_hex(32), encoding="ascii")
@@ -187,7 +190,8 @@ def devnet(folder: Path, key_counts: tuple[int, ...], say: Say) -> Iterator[Devn
             _prepare_execution(folder, pair, pairs)
         chain.start(*(pair.execution for pair in pairs))
         say(f"{len(pairs)} Geth nodes are up; writing the genesis state of {sum(key_counts)} validators")
-        chain.genesis_time = int(time.time()) + GENESIS_DELAY_SECONDS
+        delay = GENESIS_DELAY_SECONDS + GENESIS_DELAY_FACTOR * (time.monotonic() - started)
+        chain.genesis_time = int(time.time() + delay)
         _write_genesis(folder, chain.genesis_time, pairs[0], sum(key_counts))
         wait = chain.genesis_time - time.time()
         say(f"genesis in {wait:.0f} s; starting Lodestar's beacon nodes and validator clients")

@@ -217,9 +217,14 @@ def _compare_withdrawals(
     groups: tuple[Group, ...],
     pages: list[Scrape],
 ) -> None:
+    # The exporter counts from the start of the epoch in which it was started.
     by_slot = {
-        tuple(sum(figures[index] for index in group.indices) for group in groups): slot
+        tuple(
+            sum(figures[index] - past.withdrawn[start][index] for index in group.indices) for group in groups
+        ): slot
+        for start in range(0, _LARGEST_AGE_SLOTS, SLOTS_PER_EPOCH)
         for slot, figures in past.withdrawn.items()
+        if slot > start
     }
     metric = "stakewatch_withdrawals_gwei_total"
     seen = tuple(int(pages[-1].value(metric, group=group.name) or 0) for group in groups)
@@ -253,8 +258,14 @@ def compare_proposals(
         )
         for group in groups
     )
-    truth = _proposals_by_slot(past, groups)
-    settled = next((slot for slot, totals in truth.items() if _counts(totals) == _counts(seen)), None)
+    # The exporter counts from the start of the epoch in which it was started.
+    matches = {
+        slot: totals
+        for start in range(0, _LARGEST_AGE_SLOTS, SLOTS_PER_EPOCH)
+        for slot, totals in _proposals_by_slot(past, groups, start).items()
+        if _counts(totals) == _counts(seen)
+    }
+    settled = max(matches, key=lambda slot: matches[slot] == seen, default=None)
     finalized = int(page.value("stakewatch_beacon_finalized_epoch", instance=groups[0].pair.beacon) or 0)
     chapter.record(
         "proposed and missed of all groups",
@@ -263,7 +274,7 @@ def compare_proposals(
         holds=settled is not None and settled >= (finalized - 1) * SLOTS_PER_EPOCH,
     )
     if settled is not None:
-        chapter.equal(f"execution gwei of all groups up to slot {settled}", truth[settled], seen)
+        chapter.equal(f"execution gwei of all groups up to slot {settled}", matches[settled], seen)
     for group, (proposed, _, reward) in zip(groups, seen, strict=True):
         chapter.record(
             f"{group.name} proposed and earned tips",
@@ -289,12 +300,14 @@ def _counts(proposals: Proposals) -> tuple[tuple[int, int], ...]:
     return tuple((proposed, missed) for proposed, missed, _ in proposals)
 
 
-def _proposals_by_slot(past: History, groups: tuple[Group, ...]) -> dict[int, Proposals]:
-    """Return proposed, missed and execution gwei of each group up to each slot."""
+def _proposals_by_slot(past: History, groups: tuple[Group, ...], start: int) -> dict[int, Proposals]:
+    """Return proposed, missed and execution gwei of each group from a slot on, up to each later slot."""
     truth: dict[int, Proposals] = {}
     totals = {group.name: (0, 0, 0) for group in groups}
-    for slot in range(1, max(past.proposers) + 1):
-        proposer = past.proposers[slot]
+    for slot in range(start + 1, max(past.proposers) + 1):
+        proposer = past.proposers.get(slot)
+        if proposer is None:
+            return {}
         name = next(group.name for group in groups if proposer in group.indices)
         proposed, missed, reward = totals[name]
         if slot in past.blocks:

@@ -56,6 +56,9 @@ def recording(pair: Pair, exporter: str) -> Iterator[Recording]:
     finally:
         ended.set()
         thread.join()
+    # The last page may speak of a block that came after the last look at the chain.
+    _note_states(pair, record)
+    _note_proposers(pair, record)
 
 
 def _note_states(pair: Pair, record: Recording) -> None:
@@ -67,8 +70,10 @@ def _note_states(pair: Pair, record: Recording) -> None:
 
 
 def _note_proposers(pair: Pair, record: Recording) -> None:
-    epoch = head_slot(pair) // SLOTS_PER_EPOCH
-    if epoch * SLOTS_PER_EPOCH + 1 not in record.proposers:
+    running = head_slot(pair) // SLOTS_PER_EPOCH
+    for epoch in range(max(0, running - 1), running + 1):
+        if epoch * SLOTS_PER_EPOCH + 1 in record.proposers:
+            continue
         for duty in ask(pair, f"validator/duties/proposer/{epoch}"):
             # Nobody proposes the genesis block.
             if int(duty["slot"]) > 0:

@@ -74,7 +74,7 @@ def play(folder: Path, ledger: Ledger, say: Say) -> None:
             recording(chain.pairs[0], installed.exporter) as record,
         ):
             run = Run(chain, installed, record, ledger, say)
-            _wait(run, "genesis", lambda: chain.clock_slot() >= 0, 60)
+            _wait(run, "genesis", lambda: chain.clock_slot() >= 0, 120)
             with paying(chain.pairs):
                 _tell_the_chain(run)
                 compare_nodes(ledger.chapter("healthy nodes"), chain, chain.pairs, installed.exporter)
