@@ -1,7 +1,7 @@
 """Every alert that fired in the run, against what happened: the chain's record says whether it was right.
 
 On a busy machine a validator client may really miss attestations. So an alert on keys is judged by the chain:
-it is right when its keys earned nothing at two epoch boundaries in a row shortly before.
+it is right when its keys earned nothing in two epochs in a row shortly before.
 """
 
 from collections.abc import Mapping
@@ -79,12 +79,12 @@ def _compare_with_income(
 ) -> None:
     key = alarm.labels.get("validator_index")
     if key is not None:
-        indices: range = range(int(key), int(key) + 1)
+        unpaid = [int(key)] if _rose_at_neither(_incomes(past, int(key), epoch)) else []
         least = 1
     else:
         indices = next(group.indices for group in groups if group.name == alarm.labels["group"])
+        unpaid = [index for index in indices if _lost_in_two(_incomes(past, index, epoch))]
         least = _HANDED_OVER_KEYS
-    unpaid = [index for index in indices if _unpaid_twice(past, index, epoch)]
     chapter.record(
         f"{alarm.name} of {alarm.subject} in epoch {epoch}",
         f"at least {least} keys earned nothing in two epochs up to then",
@@ -93,13 +93,22 @@ def _compare_with_income(
     )
 
 
-def _unpaid_twice(past: History, index: int, epoch: int) -> bool:
-    """Tell whether a key's income rose at neither of two boundaries in a row, at most some epochs back."""
+def _incomes(past: History, index: int, epoch: int) -> list[int]:
+    """Return a key's income at the boundaries up to an epoch, as far back as a rule looks."""
     epochs = range(max(0, epoch - _EPOCHS_LOOKED_BACK), epoch + 1)
     # Where the first slot of an epoch is empty, its first block shows what the boundary brought.
     newest = max(past.income)
     firsts = [epoch * SLOTS_PER_EPOCH for epoch in epochs]
     slots = [min((slot for slot in past.income if slot >= first), default=newest) for first in firsts]
-    incomes = [past.income[slot][index] for slot in slots]
+    return [past.income[slot][index] for slot in slots]
+
+
+def _rose_at_neither(incomes: list[int]) -> bool:
+    """Tell whether it did not rise at two boundaries in a row: what the rule on one key says."""
     rises = [after > before for before, after in pairwise(incomes)]
     return any(not one and not other for one, other in pairwise(rises))
+
+
+def _lost_in_two(incomes: list[int]) -> bool:
+    """Tell whether two epochs together brought nothing: what the exporter counts for a group."""
+    return any(after <= before for before, after in zip(incomes, incomes[2:], strict=False))
