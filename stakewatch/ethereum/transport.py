@@ -109,28 +109,27 @@ def _shown(text: str) -> str:
 
 def _retry_after(value: str | None) -> float | None:
     """Return the seconds of a Retry-After header (RFC 9110, 10.2.3), at most five minutes."""
-    if value is None:
-        return None
-    if value.isascii() and value.isdigit():
+    if value is not None and value.isascii() and value.isdigit():
         return min(float(value), _LONGEST_WAIT_SECONDS)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return min(
-        max(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - time.time(), 0.0), _LONGEST_WAIT_SECONDS
-    )
+    moment = _unix_seconds(value)
+    return None if moment is None else min(max(moment - time.time(), 0.0), _LONGEST_WAIT_SECONDS)
 
 
 def _clock_offset(value: str | None) -> float | None:
     """Return the node's clock minus ours; a Date has whole seconds, so its middle is taken."""
+    moment = _unix_seconds(value)
+    return None if moment is None else moment + 0.5 - time.time()
+
+
+def _unix_seconds(value: str | None) -> float | None:
+    """Return the moment of an HTTP date, None where there is none or it cannot be read."""
     if value is None:
         return None
     try:
         moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() + 0.5 - time.time()
+    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
 
 
 def _check_status(response: aiohttp.ClientResponse) -> None:

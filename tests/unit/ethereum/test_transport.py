@@ -78,6 +78,7 @@ async def test_each_status_has_its_outcome(status: int, outcome: Outcome) -> Non
         ("soon", None),
         (email.utils.formatdate(time.time() + 10_000, usegmt=True), 300.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("Mon, 01 Jan 99999999999999 00:00:00 GMT", None),
     ],
 )
 async def test_how_long_to_wait_is_taken_from_the_answer_within_reason(
@@ -88,6 +89,23 @@ async def test_how_long_to_wait_is_taken_from_the_answer_within_reason(
 
     async with asking(handler) as asked:
         assert (await _failure(asked)).retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "yesterday",
+        "Mon, 01 Jan 99999999999999 00:00:00 GMT",
+        "Fri, 31 Dec 9999 23:59:59 -9999999999999999999",
+    ],
+)
+async def test_a_date_that_cannot_be_is_passed_over(date: str) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=b'{"a": 1}', headers={"Date": date})
+
+    async with asking(handler) as asked:
+        assert await _ask(asked) == {"a": 1}
+        assert [exchange.clock_offset_seconds for exchange in asked.exchanges] == [None]
 
 
 async def test_a_node_that_hangs_is_a_timeout() -> None:
