@@ -8,8 +8,9 @@ _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::\w+)?\}|(?P<plain>[A-Za-z_]\w
 
 # Grafana knows these in every query; a test or a check gives them durations of its own.
 RATE_INTERVAL = "__rate_interval"
+RANGE = "__range"
 BUILT_IN: Mapping[str, str] = MappingProxyType(
-    {RATE_INTERVAL: "5m", "__interval": "1m", "__range": "3h", "__interval_ms": "60000", "__range_s": "10800"}
+    {RATE_INTERVAL: "5m", "__interval": "1m", RANGE: "3h", "__interval_ms": "60000", "__range_s": "10800"}
 )
 
 

@@ -7,15 +7,20 @@ text of an expression and returns the text of one whose series carry the labels 
 
 from dataclasses import dataclass
 
+from stakewatch.grafana.variables import kind_of_process
+
 CHOSEN = 'cluster=~"$cluster"'
 
 
 @dataclass(frozen=True)
 class Process:
-    """The staking processes that a board is about, as its variables choose them."""
+    """The staking processes that a board is about, as its variables choose them.
 
-    role: str
-    implementation: str
+    Of role and implementation, `a|b` is either and nothing is any.
+    """
+
+    role: str = ""
+    implementation: str = ""
 
     @property
     def matchers(self) -> str:
@@ -24,7 +29,7 @@ class Process:
 
     @property
     def _kind(self) -> str:
-        return f'role="{self.role}",implementation="{self.implementation}"'
+        return kind_of_process(self.role, self.implementation)
 
     def series(self, metric: str, *matchers: str) -> str:
         """Return a selector of `metric` for the chosen processes, with further `matchers`."""

@@ -1,6 +1,6 @@
 """Links between boards, and from a panel to the runbooks of its alerts, with the reader's choices kept."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from grafanalib import core
@@ -32,6 +32,19 @@ def board_link(uid: str, title: str, variables: Iterable[str]) -> dict[str, Any]
     `variables` take their value from the series' label of the same name; data source and time range are kept.
     """
     chosen = "&".join(f"var-{name}=${{__field.labels.{name}}}" for name in variables)
+    kept = f"${{{DATASOURCE_VARIABLE}:queryparam}}&${{__url_time_range}}"
+    return {"title": title, "url": f"/d/{uid}?{chosen}&{kept}", "targetBlank": False}
+
+
+def chosen_link(uid: str, title: str, variables: Iterable[str]) -> dict[str, Any]:
+    """Return a link to the board `uid` with what the reader chose here: for totals, which have no labels."""
+    kept = "&".join(f"${{{name}:queryparam}}" for name in (*variables, DATASOURCE_VARIABLE))
+    return {"title": title, "url": f"/d/{uid}?{kept}&${{__url_time_range}}", "targetBlank": False}
+
+
+def row_link(uid: str, title: str, variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return a link in a table to the board `uid`; the mapping is from variable to column heading."""
+    chosen = "&".join(f"var-{name}=${{__data.fields.{heading}}}" for name, heading in variables.items())
     kept = f"${{{DATASOURCE_VARIABLE}:queryparam}}&${{__url_time_range}}"
     return {"title": title, "url": f"/d/{uid}?{chosen}&{kept}", "targetBlank": False}
 

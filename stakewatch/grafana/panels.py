@@ -325,16 +325,26 @@ class StateTimeline(Panel):
         return panel
 
 
+@dataclass(frozen=True)
+class Value:
+    """A number of a table: the heading of its column and its unit."""
+
+    heading: str
+    unit: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table(Panel):
     """The newest value of each series as a row.
 
     `columns` are the labels to show with their headings, in this order; `value` is the heading of the
-    number, which is hidden without one. `column_links` are followed by a click on a cell of that heading.
+    number, which is hidden without one. With `values`, one per query, rows of the same labels become one.
+    `column_links` are followed by a click on a cell of that heading.
     """
 
     columns: Mapping[str, str]
     value: str = ""
+    values: tuple[Value, ...] = ()
     column_links: Mapping[str, tuple[Mapping[str, object], ...]] = field(
         default_factory=lambda: MappingProxyType({})
     )
@@ -345,7 +355,7 @@ class Table(Panel):
 
     def render(self, setting: Setting) -> dict[str, Any]:
         """Return Grafana's form."""
-        headings = {**self.columns, **({"Value": self.value} if self.value else {})}
+        headings = {**self.columns, **self._numbers}
         panel = self._own(
             "table",
             setting,
@@ -357,9 +367,17 @@ class Table(Panel):
                     "properties": [{"id": "links", "value": [dict(link) for link in links]}],
                 }
                 for heading, links in self.column_links.items()
+            )
+            + tuple(
+                {
+                    "matcher": {"id": "byName", "options": value.heading},
+                    "properties": [{"id": "unit", "value": value.unit}],
+                }
+                for value in self.values
             ),
         )
         panel["transformations"] = [
+            *([{"id": "merge", "options": {}}] if self.values else []),
             {"id": "filterFieldsByName", "options": {"include": {"names": list(headings)}}},
             {
                 "id": "organize",
@@ -371,6 +389,18 @@ class Table(Panel):
             },
         ]
         return panel
+
+    @property
+    def _numbers(self) -> Mapping[str, str]:
+        """Grafana's names of the numbers, and the headings that they get."""
+        if self.values:
+            # A single query's number is "Value"; of several, each has the query's name behind it.
+            many = len(self.queries) > 1
+            return {
+                f"Value #{reference(place)}" if many else "Value": value.heading
+                for place, value in enumerate(self.values)
+            }
+        return {"Value": self.value} if self.value else {}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stakewatch.catalogue.components import Metric
+from stakewatch.catalogue.components import Component, Metric
 from stakewatch.catalogue.inventory import EXPORTER, Catalogue
 from stakewatch.grafana.boardfile import annotation_expressions, panels, variable_query, variables
-from stakewatch.grafana.filling import BUILT_IN, RATE_INTERVAL, fill
+from stakewatch.grafana.filling import BUILT_IN, RANGE, RATE_INTERVAL, fill
 from stakewatch.grafana.lint import Flaw
 from stakewatch.promql import PromqlError, Selector, parse_duration, selectors
 from stakewatch.promql.tree import NAME_LABEL
@@ -21,9 +21,19 @@ TARGET_LABELS = frozenset(
 _OF_COUNTERS = frozenset({"rate", "irate", "increase"})
 _ABOUT_COUNTERS = _OF_COUNTERS | {"changes", "resets", "absent", "absent_over_time"}
 
+# The levels of recording rules over what the exporter says, as `level:metric:operation`.
+_RECORDED_PER_NETWORK = ("group:", "network:", "exporter:")
+# Alerts carry the labels of what they watch: a cluster, or a network.
+_ALERTS = "ALERTS"
+
 # Unlike any duration and any value that a person would write, so that both are recognised in the filled text.
 _FILLED_RATE_INTERVAL = "7m7s"
+_FILLED_RANGE = "9m9s"
 _FILLED_CLUSTER = "the-chosen-cluster"
+_FILLED_NETWORK = "the-chosen-network"
+_ALTERNATIVES = re.compile(r"[a-z0-9-]+(\|[a-z0-9-]+)*")
+
+_RANGES_OF_COUNTERS = frozenset({parse_duration(_FILLED_RATE_INTERVAL), parse_duration(_FILLED_RANGE)})
 
 _LABEL_VALUES = re.compile(r"\s*label_values\(\s*(?:(?P<selector>.+),)?\s*(?P<label>\w+)\s*\)\s*", re.DOTALL)
 _REPEATED_CLASS = re.compile(r"\[(?P<one>[A-Za-z0-9])[^\]]*\]\+")
@@ -84,17 +94,48 @@ def _of_expression(expression: str, title: str, known: Known) -> Iterator[Flaw]:
         return
     for selector in read:
         yield from _of_selector(selector, title, known)
-        if not any(
-            matcher.name == "cluster" and matcher.operator == "=~" and matcher.value == _FILLED_CLUSTER
-            for matcher in selector.matchers
-        ):
-            message = f"a query reads {_said(selector)} of all clusters"
-            yield Flaw("target-cluster", title, message, 'add cluster=~"$cluster"')
+        yield from _of_choice(selector, title, known)
         function = selector.functions[0] if selector.functions else ""
-        if function in _OF_COUNTERS and selector.range_seconds != parse_duration(_FILLED_RATE_INTERVAL):
+        if function in _OF_COUNTERS and selector.range_seconds not in _RANGES_OF_COUNTERS:
             message = f"{function}() of {_said(selector)} has a range of its own"
             mend = f"use ${RATE_INTERVAL}: a fixed range is empty where the scrape interval is longer"
             yield Flaw("target-rate-interval", title, message, mend)
+
+
+def _of_choice(selector: Selector, title: str, known: Known) -> Iterator[Flaw]:
+    """Look for the reader's choice of clusters; of networks, where a series is of a network or group."""
+    chosen = {
+        matcher.name: matcher.value.removesuffix("|")
+        for matcher in selector.matchers
+        if matcher.operator == "=~"
+    }
+    if chosen.get("cluster") == _FILLED_CLUSTER:
+        return
+    if not _has_cluster(selector, known):
+        if chosen.get("network") != _FILLED_NETWORK:
+            message = f"a query reads {_said(selector)} of all networks"
+            yield Flaw("target-network", title, message, 'add network=~"$network"')
+        return
+    message = f"a query reads {_said(selector)} of all clusters"
+    yield Flaw("target-cluster", title, message, 'add cluster=~"$cluster"')
+
+
+def _has_cluster(selector: Selector, known: Known) -> bool:
+    """Tell whether a cluster is a property of what a selector reads.
+
+    What the exporter says of keys and networks has none; there, the label is the exporter's own.
+    """
+    names = _names(selector)
+    return not names or not all(
+        name.startswith(_RECORDED_PER_NETWORK)
+        if name in known.recorded
+        else name == _ALERTS
+        or any(
+            metric.component == EXPORTER and metric.has_label(name, "cluster") is False
+            for metric in known.catalogue.find(name)
+        )
+        for name in names
+    )
 
 
 def _of_selector(selector: Selector, title: str, known: Known) -> Iterator[Flaw]:
@@ -165,21 +206,36 @@ def _metrics(name: str, selector: Selector, catalogue: Catalogue) -> tuple[Metri
     makes of each target, and those that our exporter has about it.
     """
     found = catalogue.find(name)
-    equal = {matcher.name: matcher.value for matcher in selector.matchers if matcher.operator == "="}
-    if not {"role", "implementation"} <= equal.keys():
-        return found
-    component = catalogue.component_of(equal["implementation"], equal["role"])
+    chosen = {
+        matcher.name: matcher.value.split("|")
+        for matcher in selector.matchers
+        if matcher.operator == "=" or (matcher.operator == "=~" and _ALTERNATIVES.fullmatch(matcher.value))
+    }
     return tuple(
         metric
         for metric in found
         if metric.synthetic
         or metric.component == EXPORTER
-        or (component is not None and metric.component == component.name)
+        or _is_chosen(catalogue.components[metric.component], chosen)
     )
 
 
+def _is_chosen(component: Component, chosen: Mapping[str, list[str]]) -> bool:
+    labels = {"role": component.role, "implementation": component.implementation}
+    return all(value in chosen[label] for label, value in labels.items() if label in chosen)
+
+
 def _filled(text: str) -> str:
-    return fill(text, {**BUILT_IN, RATE_INTERVAL: _FILLED_RATE_INTERVAL, "cluster": _FILLED_CLUSTER})
+    return fill(
+        text,
+        {
+            **BUILT_IN,
+            RATE_INTERVAL: _FILLED_RATE_INTERVAL,
+            RANGE: _FILLED_RANGE,
+            "cluster": _FILLED_CLUSTER,
+            "network": _FILLED_NETWORK,
+        },
+    )
 
 
 def _said(selector: Selector) -> str:

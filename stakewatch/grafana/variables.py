@@ -78,15 +78,36 @@ class LabelVariable:
         }
 
 
+GROUP_VARIABLES: tuple[DatasourceVariable | LabelVariable, ...] = (
+    DatasourceVariable(),
+    LabelVariable("network", "network", "stakewatch_group_info", "Networks that an exporter watches keys on"),
+    LabelVariable(
+        "group",
+        "group",
+        'stakewatch_group_info{network=~"$network"}',
+        "Groups of keys on the chosen networks",
+    ),
+)
+
 Variable = DatasourceVariable | LabelVariable
 
 
-def contract_variables(role: str, implementation: str) -> tuple[Variable, ...]:
+def kind_of_process(role: str = "", implementation: str = "") -> str:
+    """Return label matchers for a kind of staking process; `a|b` is either, nothing given is any."""
+    parts = [
+        f'{label}{"=~" if "|" in value else "="}"{value}"'
+        for label, value in (("role", role), ("implementation", implementation))
+        if value
+    ]
+    return ",".join(parts) or 'role!=""'
+
+
+def contract_variables(role: str = "", implementation: str = "") -> tuple[Variable, ...]:
     """Return the data source, cluster, network and instance of the processes that a board is about.
 
     They are filled from `up`, which each target of the label contract has from its first scrape, down or not.
     """
-    process = f'role="{role}",implementation="{implementation}"'
+    process = kind_of_process(role, implementation)
     return (
         DatasourceVariable(),
         LabelVariable("cluster", "cluster", f"up{{{process}}}", "Clusters that run such a process"),

@@ -85,7 +85,8 @@ def test_the_generated_files_do_not_depend_on_the_users_settings(bundle: Bundle)
 def test_the_build_target_writes_the_users_addresses(bundle: Bundle, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     dashboards(bundle, Configuration(urls=Urls(runbooks="https://wiki.example")), folder)
-    (path,) = folder.iterdir()
+    assert {path.stem for path in folder.iterdir()} == {path.stem for path in bundle.dashboards.glob("*.py")}
+    path = folder / "geth_node.json"
     assert json.loads(path.read_text(encoding="utf-8"))["uid"] == "geth_node"
     assert "https://wiki.example/ExecutionPeersLow" in path.read_text(encoding="utf-8")
 

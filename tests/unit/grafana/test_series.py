@@ -16,8 +16,9 @@ GETH = 'role="execution",implementation="geth",cluster=~"$cluster"'
 
 @pytest.fixture(scope="module")
 def known() -> Known:
-    """Return the real catalogue and one recorded series."""
-    return Known(load_catalogue(ROOT / "catalogue"), frozenset({"container:memory_used:ratio"}))
+    """Return the real catalogue and two recorded series."""
+    recorded = frozenset({"container:memory_used:ratio", "group:stakewatch_cause:info"})
+    return Known(load_catalogue(ROOT / "catalogue"), recorded)
 
 
 @pytest.fixture
@@ -44,6 +45,14 @@ def rules_of(content: dict[str, Any], known: Known) -> Callable[[str], list[str]
         f'{{{GETH},__name__=~"p2p_peers|p2p_peers_inbound"}}',
         'container:memory_used:ratio{cluster=~"$cluster"}',
         'ALERTS{alertstate="firing",cluster=~"$cluster",instance=~"$instance"}',
+        'ALERTS{alertstate="firing",cluster=~"$cluster|",network=~"$network|"}',
+        'ALERTS{alertstate="firing",network=~"$network",group=~"$group"}',
+        'stakewatch_validators{network=~"$network",group=~"$group"}',
+        'group:stakewatch_cause:info{network=~"$network"}',
+        f"increase(p2p_ingress{{{GETH}}}[$__range])",
+        # Always 0 in Prysm's validator client, which is not asked.
+        'rate(beacon_reorgs_total{role="beacon",cluster=~"$cluster"}[$__rate_interval])',
+        'nbc_peers{role="beacon",implementation=~"teku|nimbus",cluster=~"$cluster"}',
         'node_memory_MemAvailable_bytes{cluster=~"${cluster}"}',
         'rate(container_cpu_usage_seconds_total{cluster=~"$cluster"}[$__rate_interval])',
     ],
@@ -82,6 +91,19 @@ def test_what_is_exposed_and_read_rightly_is_let_through(
         ('p2p_peers{role="execution",implementation="geth"}', "target-cluster"),
         ('p2p_peers{role="execution",implementation="geth",cluster=~"demo-.*"}', "target-cluster"),
         ('p2p_peers{role="execution",implementation="geth",cluster!~"$cluster"}', "target-cluster"),
+        ('stakewatch_node_up{network=~"$network"}', "target-cluster"),
+        ('container:memory_used:ratio{network=~"$network"}', "target-cluster"),
+        ('ALERTS{alertstate="firing"}', "target-network"),
+        ('stakewatch_validators{group=~"$group"}', "target-network"),
+        ("group:stakewatch_cause:info", "target-network"),
+        (
+            'rate(beacon_reorgs_total{role="validator",cluster=~"$cluster"}[$__rate_interval])',
+            "target-catalogue",
+        ),
+        (
+            'nbc_peers{role="beacon",implementation=~"teku|lighthouse",cluster=~"$cluster"}',
+            "target-catalogue",
+        ),
     ],
 )
 def test_what_cannot_be_right_is_found_once(

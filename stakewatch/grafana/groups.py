@@ -1,0 +1,23 @@
+"""Groups of keys: what the exporter says of them, as the variables network and group choose them.
+
+Several exporters may watch the same keys, so each function takes the greatest of what they say. The exporter
+knows no cluster of a key: these series are chosen by network.
+"""
+
+CHOSEN = 'network=~"$network",group=~"$group"'
+CHOSEN_NETWORK = 'network=~"$network"'
+
+
+def group_series(metric: str, *matchers: str, chosen: str = CHOSEN) -> str:
+    """Return a selector of `metric` for what is `chosen`, with further `matchers`."""
+    return f"{metric}{{{','.join((chosen, *matchers))}}}"
+
+
+def per_group(expression: str, *labels: str) -> str:
+    """Return one value per group of keys, and per value of each of the further `labels`."""
+    return f"max by ({', '.join(('network', 'group', *labels))}) ({expression})"
+
+
+def per_network(expression: str, *labels: str) -> str:
+    """Return one value per network, and per value of each of the further `labels`."""
+    return f"max by ({', '.join(('network', *labels))}) ({expression})"
