@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import signal
+import stat
 import sys
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import aiohttp
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import stakewatch
 from stakewatch.bundle.configuration import Configuration, load_configuration
+from stakewatch.bundle.problems import quoted
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch_exporter import log
 from stakewatch_exporter.service import Service, running
@@ -57,14 +60,36 @@ def _checked(configuration: Configuration) -> Configuration:
             where="stakewatch.yaml",
             mend="add fleet.beacon_nodes with instance, implementation and url",
         )
-    state_file = configuration.exporter.state_file
-    if state_file is not None and not Path(state_file).parent.is_dir():
-        raise InputError(
-            "the folder of exporter.state_file is not there",
-            where=state_file,
-            mend="create the folder, or choose another file",
-        )
+    if configuration.exporter.state_file is not None:
+        _check_state_file(Path(configuration.exporter.state_file))
     return configuration
+
+
+def _check_state_file(path: Path) -> None:
+    """Raise InputError when there can be no state file at this path, or what is there is none."""
+    try:
+        if not path.parent.is_dir():
+            raise InputError(
+                "the folder of exporter.state_file is not there",
+                where=str(path),
+                mend="create the folder, or choose another file",
+            )
+        is_usable = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(
+            f"exporter.state_file cannot be used: {reason}",
+            where=quoted(str(path)),
+            mend="choose another file",
+        ) from error
+    if not is_usable:
+        raise InputError(
+            "exporter.state_file is there and is not a regular file",
+            where=str(path),
+            mend="name an ordinary file, or one that is not there yet",
+        )
 
 
 async def _run(configuration: Configuration) -> None:
@@ -90,13 +115,14 @@ async def _check(configuration: Configuration, console: Console) -> bool:
             own = checks[watch.node.instance]
             reasons = [f"{name}: {check.reason}" for name, check in own.items() if not check.passes]
             healthy = is_healthy(watch, own)
-            table.add_row(
+            row = (
                 watch.node.instance,
                 watch.node.role.value,
                 watch.version.get() or "unknown",
                 "yes" if healthy else "no",
                 "" if healthy else "\n".join([watch.contact.failure] if not watch.contact.is_up else reasons),
             )
+            table.add_row(*map(Text, row))
         console.print(table)
         return all(is_healthy(watch, checks[watch.node.instance]) for watch in watches)
 
@@ -137,3 +163,13 @@ def main() -> None:
             raise
         click.echo(f"stakewatch-exporter: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        # The last word: whatever it is, a user gets a message.
+        if "--debug" in sys.argv[1:]:
+            raise
+        click.echo(
+            f"stakewatch-exporter: a mistake in stakewatch itself: {type(error).__name__}: {error}\n"
+            "  run it again with --debug and report what it prints",
+            err=True,
+        )
+        sys.exit(1)

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from stakewatch.ethereum.specification import Specification, parse_specification
-from stakewatch.ethereum.transport import Endpoint, Outcome, RequestError, Transport
+from stakewatch.ethereum.transport import Endpoint, Outcome, RequestError, Transport, plain
 
 # msgspec takes bounds of 63 bits; epochs may be 2**64 - 1 (FAR_FUTURE_EPOCH) and are bounded where used.
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
@@ -404,7 +404,7 @@ class BeaconApi:
             "GET",
             "/eth/v1/node/version",
             endpoint=Endpoint.NODE,
-            decode=lambda content: _VERSION.decode(content).data.version,
+            decode=lambda content: plain(_VERSION.decode(content).data.version),
             limit_bytes=_SMALL,
         )
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from stakewatch.ethereum.transport import Endpoint, Outcome, RefusalError, Transport
+from stakewatch.ethereum.transport import Endpoint, Outcome, RefusalError, Transport, plain
 
 _Answer = TypeVar("_Answer")
 _SMALL = 1 << 20
@@ -195,7 +195,7 @@ def _version(raw: bytes) -> str:
     version = msgspec.json.decode(raw, type=str)
     if len(version) > _VERSION_CHARACTERS:
         raise ValueError("its version is too long to be one")
-    return version
+    return plain(version)
 
 
 class ExecutionApi:

@@ -102,8 +102,14 @@ class _FailureError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
+def plain(text: str) -> str:
+    """Return what a node wrote on one line, without what could steer a terminal or turn the writing round."""
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(one if one.isprintable() else "?" for one in line)
+
+
 def _shown(text: str) -> str:
-    flat = " ".join(text.split())
+    flat = plain(text)
     return flat if len(flat) <= _SHOWN_CHARACTERS else flat[:_SHOWN_CHARACTERS] + "..."
 
 

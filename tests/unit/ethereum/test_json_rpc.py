@@ -151,3 +151,11 @@ async def test_a_contract_creation_has_no_recipient() -> None:
     async with asking(_replying(reply)) as asked:
         transactions = await ExecutionApi(asked.transport).transactions(BLOCK_HASH)
     assert transactions[0].recipient is None
+
+
+async def test_what_could_steer_a_terminal_is_taken_out_of_a_version_and_a_refusal() -> None:
+    reply = {"jsonrpc": "2.0", "result": "Geth\n\x1b]0;owned\x07/v1 \u202e"}
+    async with asking(_replying(reply)) as asked:
+        assert await ExecutionApi(asked.transport).version() == "Geth ?]0;owned?/v1 ?"
+    refusal = {"jsonrpc": "2.0", "error": {"code": -32000, "message": "no\x1b[2J\nheader"}}
+    assert "no?[2J header" in (await _refused(refusal, ExecutionApi.version)).what
