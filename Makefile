@@ -30,7 +30,7 @@ tools: setup ## find or build every pinned program
 
 .PHONY: test
 test: tools ## every test, the real chain included
-	@$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+	@$(BIN)/python -m pytest tests/unit tests/integration tests/e2e $(PYTEST_ARGUMENTS)
 
 .PHONY: unit
 unit: setup ## the tests that start no program but our parser

@@ -20,7 +20,7 @@ from tests.e2e.scenario import CHAPTERS, play
 
 _ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.needs("lodestar"), pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
