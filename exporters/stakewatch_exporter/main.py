@@ -16,7 +16,7 @@ from rich.text import Text
 
 import stakewatch
 from stakewatch.bundle.configuration import Configuration, load_configuration
-from stakewatch.bundle.problems import quoted
+from stakewatch.bundle.problems import named
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch_exporter import log
 from stakewatch_exporter.service import Service, running
@@ -71,7 +71,7 @@ def _check_state_file(path: Path) -> None:
         if not path.parent.is_dir():
             raise InputError(
                 "the folder of exporter.state_file is not there",
-                where=str(path),
+                where=named(path),
                 mend="create the folder, or choose another file",
             )
         is_usable = stat.S_ISREG(path.stat().st_mode)
@@ -81,13 +81,13 @@ def _check_state_file(path: Path) -> None:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(
             f"exporter.state_file cannot be used: {reason}",
-            where=quoted(str(path)),
+            where=named(path),
             mend="choose another file",
         ) from error
     if not is_usable:
         raise InputError(
             "exporter.state_file is there and is not a regular file",
-            where=str(path),
+            where=named(path),
             mend="name an ordinary file, or one that is not there yet",
         )
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from stakewatch.bundle.document import Document, read_document, read_text
 from stakewatch.bundle.folder import Bundle
-from stakewatch.bundle.keys import ListedKey, listed_keys
+from stakewatch.bundle.keys import MAXIMUM_KEYS, ListedKey, listed_keys
 from stakewatch.bundle.problems import Problem, as_error
 from stakewatch.bundle.references import duplicate_keys, members, reference_problems
 from stakewatch.bundle.validation import schema, schema_problems
@@ -193,13 +193,21 @@ def _keys(document: Document) -> tuple[list[tuple[str, ...]], list[Problem]]:
     """Return the keys of each group in the order of the groups, and what is wrong with them."""
     groups: list[tuple[str, list[ListedKey]]] = []
     problems: list[Problem] = []
+    number = 0
     for place, entry in members(document, "groups"):
         listed: list[ListedKey] = []
         for key in listed_keys(document, entry.get("keys"), (*place, "keys")):
-            if isinstance(key, ListedKey):
-                listed.append(key)
-            elif len(problems) < _MOST_PROBLEMS:
+            if isinstance(key, Problem):
                 problems.append(key)
+                if len(problems) >= _MOST_PROBLEMS:
+                    return [], problems
+                continue
+            listed.append(key)
+            number += 1
+            if number > MAXIMUM_KEYS:
+                what = f"there are more than {MAXIMUM_KEYS:,} keys"
+                mend = "is it the right file? Split the fleet between two exporters"
+                return [], [Problem(path=key.path, line=key.line, what=what, mend=mend)]
         groups.append((str(entry.get("name")), listed))
     problems += islice(duplicate_keys(groups), _MOST_PROBLEMS)
     return [tuple(key.key for key in listed) for _, listed in groups], problems

@@ -29,6 +29,8 @@ from stakewatch.errors import InputError
 
 MAXIMUM_BYTES = 10 * 1024 * 1024
 MAXIMUM_DEPTH = 20
+MAXIMUM_VALUES = 300_000
+_MOST_PROBLEMS = 1000
 
 Scalar = str | int | float | bool | None
 Data = Scalar | list["Data"] | dict[str, "Data"]
@@ -175,6 +177,7 @@ class _Reader:
         self._path = path
         self._events = events
         self._problems: list[Problem] = []
+        self._values = 0
 
     def read(self) -> Document:
         data: Data = None
@@ -197,6 +200,13 @@ class _Reader:
             )
         if tag := getattr(event, "tag", None):
             raise self._refused(event, f"the tag {quoted(tag)} is not supported", "remove it")
+        self._values += 1
+        if self._values > MAXIMUM_VALUES:
+            raise self._refused(
+                event,
+                f"holds more than {MAXIMUM_VALUES:,} values",
+                "is it the right file? Long lists of keys go into key files, one per group",
+            )
         if depth > MAXIMUM_DEPTH:
             raise self._refused(event, f"nested deeper than {MAXIMUM_DEPTH} levels", "is it the right file?")
         if isinstance(event, MappingStartEvent):
@@ -232,18 +242,16 @@ class _Reader:
             key, line = event.value, _line(event)
             value, node = self._value(next(self._events), depth=depth + 1)
             if key in entries:
-                self._problems.append(
-                    Problem(
-                        path=self._path,
-                        line=line,
-                        what=f"the key {quoted(key)} stands a second time, first on line {entries[key].line}",
-                        mend="remove one of the two",
-                    )
-                )
+                self._repeated(key, line, entries[key].line)
                 continue
             values[key] = value
             entries[key] = Node(line=line, text=node.text, entries=node.entries)
         return values, Node(line=_line(start), entries=entries)
+
+    def _repeated(self, key: str, line: int, first: int) -> None:
+        if len(self._problems) < _MOST_PROBLEMS:
+            what = f"the key {quoted(key)} stands a second time, first on line {first}"
+            self._problems.append(Problem(self._path, line, what, "remove one of the two"))
 
     def _refused(self, event: Event, what: str, mend: str) -> InputError:
         return InputError(what, where=f"{self._path}:{_line(event)}", mend=mend)

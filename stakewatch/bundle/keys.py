@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stakewatch.bundle.document import Data, Document, Place, read_text
-from stakewatch.bundle.problems import Problem
+from stakewatch.bundle.problems import Problem, named
 from stakewatch.errors import InputError
 
-MAXIMUM_KEY_FILE_BYTES = 256 * 1024 * 1024
+MAXIMUM_KEY_FILE_BYTES = 128 * 1024 * 1024
+MAXIMUM_KEYS = 1_000_000
 
 _PUBLIC_KEY = re.compile(r"(?:0[xX])?([0-9a-fA-F]{96})")
 _INDEX = re.compile(r"[0-9]{1,13}")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)?")
 _MEND = "a key is 0x and 96 hex digits, or a validator index"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ListedKey:
     """A key in its one spelling, and where it stands."""
 
@@ -57,7 +59,7 @@ def listed_keys(document: Document, keys: Data, place: Place) -> Iterator[Listed
             yield Problem(
                 path=document.path,
                 line=line,
-                what=f"key file {error.where}: {error.what}",
+                what=f"key file {named(path)}: {error.what}",
                 mend=error.mend or _MEND,
             )
         else:
@@ -65,8 +67,9 @@ def listed_keys(document: Document, keys: Data, place: Place) -> Iterator[Listed
 
 
 def _file_keys(path: Path, text: str) -> Iterator[ListedKey | Problem]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        written = line.partition("#")[0].strip()
+    # One line at a time: a list of all would be many times as large as the file.
+    for number, line in enumerate(_LINE.finditer(text), start=1):
+        written = line[0].partition("#")[0].strip()
         if not written:
             continue
         key = parse_key(written)

@@ -44,6 +44,12 @@ def quoted(value: object, *, limit: int = 60) -> str:
     return json.dumps(cut, ensure_ascii=not cut.isprintable())
 
 
+def named(path: object) -> str:
+    """Return a file's name as it is, or quoted where it could steer a terminal."""
+    name = str(path)
+    return name if name.isprintable() else quoted(name, limit=len(name))
+
+
 def did_you_mean(word: str, known: Sequence[str], otherwise: str) -> str:
     """Return the question after the nearest of `known`, or `otherwise` with all of them when none is near."""
     near = difflib.get_close_matches(word[:100], known, n=1)

@@ -124,14 +124,18 @@ def _known(document: Document, name: str, key: str, of: str, kind: str) -> Itera
 def _repeated_beacon_nodes(document: Document) -> Iterator[Problem]:
     for place, entry in members(document, "validator_clients"):
         nodes = entry.get("beacon_nodes")
+        seen: set[str] = set()
         for number, node in enumerate(nodes if isinstance(nodes, list) else []):
-            if isinstance(nodes, list) and isinstance(node, str) and node in nodes[:number]:
+            if not isinstance(node, str):
+                continue
+            if node in seen:
                 yield _problem(
                     document,
                     (*place, "beacon_nodes", number),
                     f"the beacon node {quoted(node)} stands twice in one list",
                     "name the primary once, then the backups",
                 )
+            seen.add(node)
 
 
 def _urls(document: Document) -> Iterator[Problem]:

@@ -310,6 +310,57 @@ def test_fifty_megabytes_are_refused_before_they_are_read(
         load_configuration(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("a: 1\n" * 200_000, "1001 problems"),
+        ("- 1\n" * 300_001, "stakewatch.yaml:300000: holds more than 300,000 values"),
+        (FLEET.replace("[beacon-1]", "[" + "beacon-1, " * 100_000 + "]"), "stands twice in one list"),
+    ],
+    ids=["the same key", "values", "the same beacon node"],
+)
+def test_hundreds_of_thousands_of_mistakes_are_refused_in_seconds(text: str, what: str) -> None:
+    began = time.process_time()
+    assert what in error_of(text)
+    assert time.process_time() - began < 15
+
+
+def test_a_key_file_of_mistakes_is_read_no_further_than_they_are_told(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("not a key\n" * 5_000_000)
+    path = tmp_path / "stakewatch.yaml"
+    path.write_text(FLEET.replace("KEYS", "{file: keys}"))
+    began = time.process_time()
+    with pytest.raises(InputError, match="1000 problems"):
+        load_configuration(path)
+    assert time.process_time() - began < 3
+
+
+def test_more_than_a_million_keys_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "keys").write_text("".join(f"{index}\n" for index in range(11)))
+    path = tmp_path / "stakewatch.yaml"
+    path.write_text(FLEET.replace("KEYS", "{file: keys}"))
+    monkeypatch.setattr("stakewatch.bundle.configuration.MAXIMUM_KEYS", 10)
+    with pytest.raises(InputError, match="there are more than 10 keys") as caught:
+        load_configuration(path)
+    assert caught.value.where == f"{tmp_path / 'keys'}:11"
+
+
+def test_key_files_of_any_system_are_read_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "stakewatch.yaml"
+    path.write_text(FLEET.replace("KEYS", "{file: keys}"))
+    (tmp_path / "keys").write_bytes(b"\xef\xbb\xbf1\r\n2\r3\n\n4")
+    assert load_configuration(path).groups[0].keys == ("1", "2", "3", "4")
+    (tmp_path / "keys").write_bytes(b"1\r\n2\rx\n4")
+    with pytest.raises(InputError) as caught:
+        load_configuration(path)
+    assert caught.value.where == f"{tmp_path / 'keys'}:3"
+
+
+def test_the_name_of_a_key_file_cannot_steer_a_terminal() -> None:
+    message = error_of(FLEET.replace("KEYS", '{file: "no\\e[2J\\0such"}'))
+    assert "no\\u001b[2J\\u0000such" in message
+
+
 def test_bytes_that_are_not_utf8_are_named_with_their_line(tmp_path: Path) -> None:
     path = tmp_path / "stakewatch.yaml"
     path.write_bytes(b"network: a\n# \xff\n")
