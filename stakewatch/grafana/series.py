@@ -58,11 +58,12 @@ def lint_queries(board: Mapping[str, Any], known: Known) -> tuple[Flaw, ...]:
 
 
 def _flaws(board: Mapping[str, Any], known: Known) -> Iterator[Flaw]:
-    for panel in panels(board):
-        for expression in panel.expressions:
-            yield from _of_expression(expression, panel.title, known)
-    for expression in annotation_expressions(board):
-        yield from _of_expression(expression, "", known)
+    # A board on keys has no variable for clusters: the exporter knows of no key's cluster.
+    by_cluster = any(variable.get("name") == "cluster" for variable in variables(board))
+    texts = [(panel.title, expression) for panel in panels(board) for expression in panel.expressions]
+    texts += [("", expression) for expression in annotation_expressions(board)]
+    for title, expression in texts:
+        yield from _of_expression(expression, title, known, by_cluster=by_cluster)
     for variable in variables(board):
         if variable.get("type") == "query":
             yield from _of_variable(variable_query(variable), known)
@@ -86,7 +87,7 @@ def _of_variable(query: str, known: Known) -> Iterator[Flaw]:
         yield from _labels(selector, {match["label"]}, "", known)
 
 
-def _of_expression(expression: str, title: str, known: Known) -> Iterator[Flaw]:
+def _of_expression(expression: str, title: str, known: Known, *, by_cluster: bool) -> Iterator[Flaw]:
     try:
         read = selectors(_filled(expression))
     except PromqlError as error:
@@ -94,7 +95,7 @@ def _of_expression(expression: str, title: str, known: Known) -> Iterator[Flaw]:
         return
     for selector in read:
         yield from _of_selector(selector, title, known)
-        yield from _of_choice(selector, title, known)
+        yield from _of_choice(selector, title, by_cluster=by_cluster and _has_cluster(selector, known))
         function = selector.functions[0] if selector.functions else ""
         if function in _OF_COUNTERS and selector.range_seconds not in _RANGES_OF_COUNTERS:
             message = f"{function}() of {_said(selector)} has a range of its own"
@@ -102,7 +103,7 @@ def _of_expression(expression: str, title: str, known: Known) -> Iterator[Flaw]:
             yield Flaw("target-rate-interval", title, message, mend)
 
 
-def _of_choice(selector: Selector, title: str, known: Known) -> Iterator[Flaw]:
+def _of_choice(selector: Selector, title: str, *, by_cluster: bool) -> Iterator[Flaw]:
     """Look for the reader's choice of clusters; of networks, where a series is of a network or group."""
     chosen = {
         matcher.name: matcher.value.removesuffix("|")
@@ -111,7 +112,7 @@ def _of_choice(selector: Selector, title: str, known: Known) -> Iterator[Flaw]:
     }
     if chosen.get("cluster") == _FILLED_CLUSTER:
         return
-    if not _has_cluster(selector, known):
+    if not by_cluster:
         if chosen.get("network") != _FILLED_NETWORK:
             message = f"a query reads {_said(selector)} of all networks"
             yield Flaw("target-network", title, message, 'add network=~"$network"')

@@ -1,0 +1,546 @@
+"""Groups of keys: do they earn, do they propose, and if not, which keys and which beacon node."""
+
+from stakewatch.grafana.board import Board
+from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_group, per_network
+from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.links import board_link, chosen_link, row_link
+from stakewatch.grafana.panels import FiringAlerts, Stat, Table, Timeseries, Value
+from stakewatch.grafana.queries import Query
+from stakewatch.grafana.thresholds import steps
+from stakewatch.grafana.variables import GROUP_VARIABLES
+
+FIRING = 'ALERTS{alertstate="firing",network=~"$network",group=~"$group",group!=""}'
+GWEI = 1e9
+GROUP_LEGEND = "{{network}} {{group}}"
+
+ACTIVE = group_series("group:stakewatch_validators_active:sum")
+NOT_EARNING = group_series("group:stakewatch_validators_not_earning:max")
+CAUSE = group_series("group:stakewatch_cause:info")
+WITH_CAUSE = f"* on (network, group) group_left (validator_client, beacon_node)\n{CAUSE}"
+MISSED = "stakewatch_attestation_missed_total"
+DUTIES = "stakewatch_attestation_duties_total"
+STATUSES = group_series("stakewatch_validators")
+EARNED = group_series("stakewatch_validators_earned_gwei")
+EARNED_BY_KEY = group_series("stakewatch_validator_earned_gwei")
+
+NOT_ON_THE_CHAIN = 'result=~"missed|orphaned"'
+SLASHED = 'status=~"active_slashed|exited_slashed"'
+KEY_LABELS = ("validator_index", "pubkey")
+ONLY_WATCHED_KEYS = "Absent beyond the exporter's limit of keys shown one by one (10,000)."
+NEEDS_ATTESTATIONS = "Needs an exporter that serves the contract's section on attestations."
+NEEDS_SYNC_COMMITTEE = "Needs an exporter that serves the contract's section on sync committees."
+
+THIS_GROUP = board_link("validators", "Only this group", ("network", "group"))
+THIS_BEACON_NODE = board_link("fleet_overview", "This beacon node", ("cluster", "instance"))
+THE_FLEET = chosen_link("fleet_overview", "The fleet of these networks", ("network",))
+
+
+def total(expression: str) -> str:
+    """Return one value per network over its groups."""
+    return f"sum by (network) ({expression})"
+
+
+def since(metric: str, *matchers: str, labels: tuple[str, ...] = ()) -> str:
+    """Return what a counter of the groups gained in the time range, per group and `labels`."""
+    return per_group(f"increase({group_series(metric, *matchers)}[$__range])", *labels)
+
+
+def gained(metric: str, *matchers: str, labels: tuple[str, ...] = ()) -> str:
+    """Return what a counter of the groups gains at each point of a graph, per group and `labels`."""
+    return per_group(f"increase({group_series(metric, *matchers)}[$__rate_interval])", *labels)
+
+
+def of_duties(part: str, whole: str, *matchers: str) -> str:
+    """Return the share that one counter of duties has of another over the time range, per group."""
+    numerator = f"sum by (network, group) (increase({group_series(part, *matchers)}[$__range]))"
+    return f"{numerator}\n/ sum by (network, group) (increase({group_series(whole)}[$__range]))"
+
+
+IS_IT_WELL = row(
+    "Is it well?",
+    Stat(
+        title="Keys not earning",
+        description="Active keys that earned nothing in the last two settled epochs. Normal: 0; single keys "
+        "now and then. No data: the exporter settles no epochs.",
+        unit="none",
+        queries=(Query(total(NOT_EARNING), "{{network}}"),),
+        steps=steps(start="green", orange=1, red=5),
+        links=(THE_FLEET,),
+    ),
+    Stat(
+        title="Keys active",
+        description="Keys of the chosen groups that have duties now. Normal: all that you run. The colour "
+        "says nothing: only you know how many there should be.",
+        unit="none",
+        queries=(Query(total(ACTIVE), "{{network}}"),),
+        colour="none",
+    ),
+    Stat(
+        title="Keys slashed",
+        description="Keys of the chosen groups that were slashed, those that have left included. Normal: 0. "
+        "Otherwise: stop every validator client that may hold them, start none, read the runbook.",
+        unit="none",
+        queries=(
+            Query(
+                total(per_group(group_series("stakewatch_validators", SLASHED), "status")),
+                "{{network}}",
+            ),
+        ),
+        steps=steps(start="green", red=1),
+    ),
+    Stat(
+        title="Earned",
+        description="Consensus rewards less penalties in the time range, withdrawals and deposits taken out. "
+        "Normal: it grows with each epoch. Below 0: penalties outweigh. An exporter that lost its state file "
+        "starts to count again.",
+        unit="suffix: ETH",
+        queries=(Query(f"{total(per_group(f'delta({EARNED}[$__range])'))} / {GWEI:g}", "{{network}}"),),
+        steps=steps(start="red", green=0),
+        decimals=4,
+    ),
+    Stat(
+        title="Proposals missed",
+        description="Blocks that your keys were to propose in the time range and that are not on the chain, "
+        "missed or orphaned. Normal: 0.",
+        unit="none",
+        queries=(
+            Query(
+                f"round({total(since('stakewatch_proposals_total', NOT_ON_THE_CHAIN, labels=('result',)))})",
+                "{{network}}",
+            ),
+        ),
+        steps=steps(start="green", orange=1),
+    ),
+    Stat(
+        title="Age of the figures",
+        description="Time since the exporter last took in the state of the network. Normal: up to one epoch "
+        "(6.4 minutes) and a little. Older: what this board says of keys is of then, and alerts on them are "
+        "silent.",
+        unit="s",
+        queries=(
+            Query(
+                "time() - "
+                + per_network(
+                    group_series(
+                        "stakewatch_last_update_timestamp_seconds", 'source="state"', chosen=CHOSEN_NETWORK
+                    )
+                ),
+                "{{network}}",
+            ),
+        ),
+        steps=steps(start="green", orange=600, red=1200),
+        decimals=0,
+        links=(chosen_link("monitoring", "The exporter", ("network",)),),
+    ),
+    width=4,
+    height=5,
+)
+
+WHAT_IS_WRONG = Row(
+    "What is wrong, and who is to blame",
+    (
+        Cell(
+            FiringAlerts(
+                title="Firing alerts",
+                description="Alerts that fire for keys of the chosen groups now; a click on the name opens "
+                "the runbook. Normal: none.",
+                queries=(Query(FIRING),),
+                columns={
+                    "alertname": "Alert",
+                    "severity": "Severity",
+                    "group": "Group",
+                    "validator_index": "Validator",
+                    "validator_client": "Client",
+                    "beacon_node": "Beacon",
+                },
+            ),
+            width=12,
+        ),
+        Cell(
+            Table(
+                title="Groups",
+                description="Each group with its validator client and that client's primary beacon node. "
+                "Normal: no key that does not earn. Several groups of one beacon node that do not earn: look "
+                "at that node.",
+                unit="none",
+                queries=(
+                    Query(f"{ACTIVE}\n{WITH_CAUSE}"),
+                    Query(f"{NOT_EARNING}\n{WITH_CAUSE}"),
+                ),
+                columns={
+                    "network": "Network",
+                    "group": "Group",
+                    "validator_client": "Client",
+                    "beacon_node": "Beacon",
+                },
+                values=(Value("Active", "none"), Value("Not earning", "none")),
+                column_links={
+                    "Group": (
+                        row_link("validators", "Only this group", {"network": "Network", "group": "Group"}),
+                    ),
+                    "Beacon": (row_link("fleet_overview", "This beacon node", {"instance": "Beacon"}),),
+                    "Client": (row_link("fleet_overview", "This validator client", {"instance": "Client"}),),
+                },
+            ),
+            width=12,
+        ),
+        Cell(
+            Timeseries(
+                title="Not earning by group",
+                description="Active keys of each group that earned nothing in the last two settled epochs. "
+                "Normal: none. All of a group: its client or beacon node; some of each: the network.",
+                unit="none",
+                queries=(Query(NOT_EARNING, GROUP_LEGEND),),
+                alerts=("ValidatorGroupNotEarning",),
+                minimum=0,
+                links=(THIS_GROUP,),
+            ),
+            width=12,
+        ),
+        Cell(
+            Timeseries(
+                title="Their beacon nodes behind the clock",
+                description="Slots between the clock and the head of the beacon nodes that the chosen groups "
+                "use first. Normal: 0 or 1. A node that climbs as its groups stop earning is the cause.",
+                unit="suffix: slots",
+                queries=(
+                    Query(
+                        "max by (network, cluster, instance) (\n"
+                        '  stakewatch_beacon_sync_distance_slots{network=~"$network"}\n'
+                        ")\n"
+                        "and on (network, instance)\n"
+                        f'label_replace({CAUSE}, "instance", "$1", "beacon_node", "(.+)")'
+                    ),
+                ),
+                steps=steps(start="green", orange=4, red=8),
+                minimum=0,
+                links=(THIS_BEACON_NODE,),
+            ),
+            width=12,
+        ),
+    ),
+)
+
+EARNING = row(
+    "Do they earn?",
+    Timeseries(
+        title="Earned per key and hour",
+        description="Consensus rewards of an average key of each group at the pace of the last hour. Normal: "
+        "about 100,000 gwei for 32 ETH on mainnet, and all groups on one line. A line below the others is a "
+        "group that loses money; all lines together: the network does not attest well.",
+        unit="suffix: gwei",
+        queries=(
+            Query(f"{per_group(f'deriv({EARNED}[1h])')} * 3600 / on (network, group) {ACTIVE}", GROUP_LEGEND),
+        ),
+        links=(THIS_GROUP,),
+    ),
+    Timeseries(
+        title="Yearly return",
+        description="Consensus rewards at the pace of the last 6 hours as a share of the effective balance. "
+        "Normal: 2.5 to 3 % on mainnet, proposals and sync committees make peaks. Execution rewards are not "
+        "in it.",
+        unit="percentunit",
+        queries=(
+            Query(
+                f"{per_group(f'deriv({EARNED}[6h])')} * 31557600\n"
+                f"/ {per_group(group_series('stakewatch_validators_effective_balance_gwei'))}",
+                GROUP_LEGEND,
+            ),
+        ),
+        decimals=2,
+        links=(THIS_GROUP,),
+    ),
+    Timeseries(
+        title="Earned since the exporter's first epoch",
+        description="Consensus rewards less penalties of each group, from the first epoch that the exporter "
+        "saw. Normal: a straight line upwards. A bend is when something began.",
+        unit="suffix: ETH",
+        queries=(Query(f"{per_group(EARNED)} / {GWEI:g}", GROUP_LEGEND),),
+        decimals=4,
+        links=(THIS_GROUP,),
+    ),
+    Timeseries(
+        title="Balance",
+        description="Sum of the balances of each group. Normal: a saw-tooth with steps down, which are "
+        "withdrawals: what a group earns is in the panels beside.",
+        unit="suffix: ETH",
+        queries=(
+            Query(
+                f"{per_group(group_series('stakewatch_validators_balance_gwei'))} / {GWEI:g}", GROUP_LEGEND
+            ),
+        ),
+        links=(THIS_GROUP,),
+    ),
+    Timeseries(
+        title="Withdrawn and deposited",
+        description="ETH that left the balances for their withdrawal addresses, and that "
+        "came in as deposits, as it settles. Normal: withdrawals once per sweep (some days) for keys with "
+        "more than their maximum.",
+        unit="suffix: ETH",
+        queries=(
+            Query(
+                f"{total(gained('stakewatch_withdrawals_gwei_total'))} / {GWEI:g}", "{{network}} withdrawn"
+            ),
+            Query(f"{total(gained('stakewatch_deposits_gwei_total'))} / {GWEI:g}", "{{network}} deposited"),
+        ),
+        draw="bars",
+        minimum=0,
+    ),
+    Timeseries(
+        title="Keys by status",
+        description="Keys of the chosen groups by their status on the beacon chain. Normal: all "
+        "active_ongoing; pending ones after deposits. Exiting ones that nobody ordered: read the runbook of "
+        "slashings first.",
+        unit="none",
+        queries=(
+            Query(
+                f"sum by (network, status) ({per_group(STATUSES, 'status')}) > 0", "{{network}} {{status}}"
+            ),
+        ),
+        stack=True,
+        minimum=0,
+    ),
+)
+
+KEYS = row(
+    "Which keys?",
+    Table(
+        title="Keys that earned least",
+        description="The 20 keys of the chosen groups that earned least in the time range. Normal: all "
+        "within a few per cent of each other. Below 0: the key is offline, or votes wrongly. "
+        f"{ONLY_WATCHED_KEYS}",
+        unit="suffix: gwei",
+        queries=(
+            Query(
+                f"bottomk(20, {per_group(f'delta({EARNED_BY_KEY}[$__range])', *KEY_LABELS)}\n"
+                f"and {per_group(group_series('stakewatch_validator_active'), *KEY_LABELS)} == 1)"
+            ),
+        ),
+        columns={
+            "network": "Network",
+            "group": "Group",
+            "validator_index": "Validator",
+            "pubkey": "Public key",
+        },
+        value="Earned",
+    ),
+    Table(
+        title="Keys with the lowest balance",
+        description="The 20 active keys of the chosen groups with the lowest balance. Normal: at least 32 "
+        f"ETH. From 31.75 ETH down a key's effective balance, and with it its rewards, shrinks. "
+        f"{ONLY_WATCHED_KEYS}",
+        unit="suffix: ETH",
+        queries=(
+            Query(
+                f"bottomk(20, {per_group(group_series('stakewatch_validator_balance_gwei'), *KEY_LABELS)}\n"
+                f"and {per_group(group_series('stakewatch_validator_active'), *KEY_LABELS)} == 1) / {GWEI:g}"
+            ),
+        ),
+        columns={
+            "network": "Network",
+            "group": "Group",
+            "validator_index": "Validator",
+            "pubkey": "Public key",
+        },
+        value="Balance",
+    ),
+    width=12,
+    height=10,
+)
+
+PROPOSING = row(
+    "Do they propose?",
+    Timeseries(
+        title="Proposals by result",
+        description="Proposals of the chosen groups as they settle. Normal: all proposed. Missed: the client "
+        "or its beacon node was away, or late. Orphaned: the block came late; look at the relay or the disk.",
+        unit="suffix: blocks",
+        queries=(
+            Query(
+                f"sum by (network, result) ({gained('stakewatch_proposals_total', labels=('result',))})",
+                "{{network}} {{result}}",
+            ),
+        ),
+        draw="bars",
+        stack=True,
+        minimum=0,
+    ),
+    Timeseries(
+        title="Rewards of proposals",
+        description="What proposed blocks earned: from attestations and sync committees in them (consensus), "
+        "and from fees or the builder (execution, by source). Normal on mainnet: about 0.04 ETH consensus, "
+        "0.02 to 0.1 ETH execution per block.",
+        unit="suffix: ETH",
+        queries=(
+            Query(
+                f"{total(gained('stakewatch_proposal_consensus_reward_gwei_total'))} / {GWEI:g}",
+                "{{network}} consensus",
+            ),
+            Query(
+                "sum by (network, source) ("
+                + gained("stakewatch_proposal_execution_reward_gwei_total", labels=("source",))
+                + f") / {GWEI:g}",
+                "{{network}} execution, {{source}}",
+            ),
+        ),
+        draw="bars",
+        stack=True,
+        minimum=0,
+    ),
+    Timeseries(
+        title="Wrong fee recipient",
+        description="Proposed blocks that paid none of the expected fee recipients. Normal: 0. Otherwise "
+        "your fees go to somebody else: check the validator client's fee recipient at once.",
+        unit="suffix: blocks",
+        queries=(Query(gained("stakewatch_proposal_fee_recipient_mismatch_total"), GROUP_LEGEND),),
+        draw="bars",
+        minimum=0,
+        links=(THIS_GROUP,),
+    ),
+)
+
+ATTESTING = row(
+    "Attestations: are they included, and in time?",
+    Timeseries(
+        title="Attestations included",
+        description="Share of attestation duties of the time range that are on the chain, by group. "
+        f"Normal: above 0.99. {NEEDS_ATTESTATIONS}",
+        unit="percentunit",
+        queries=(
+            Query(
+                f"1 - {of_duties(MISSED, DUTIES)}",
+                GROUP_LEGEND,
+            ),
+        ),
+        maximum=1,
+        links=(THIS_GROUP,),
+    ),
+    Timeseries(
+        title="Inclusion distance against the network",
+        description="Mean slots between an attestation's slot and the block that has it, of each group and "
+        "of the whole network. Normal: the network's line, below 1.1. Above it: the beacon node hears blocks "
+        f"late or its peers are bad. {NEEDS_ATTESTATIONS}",
+        unit="suffix: slots",
+        queries=(
+            Query(
+                of_duties(
+                    "stakewatch_attestation_inclusion_distance_slots_sum",
+                    "stakewatch_attestation_inclusion_distance_slots_count",
+                ),
+                GROUP_LEGEND,
+            ),
+            Query(
+                "sum by (network) (increase("
+                'stakewatch_network_attestation_inclusion_distance_slots_sum{network=~"$network"}[$__range]))\n'
+                "/ sum by (network) (increase("
+                'stakewatch_network_attestation_inclusion_distance_slots_count{network=~"$network"}[$__range]))',
+                "{{network}} all",
+            ),
+        ),
+        links=(THIS_GROUP,),
+    ),
+    Timeseries(
+        title="Wrong votes",
+        description="Share of included attestations of the time range with a wrong head or target vote. "
+        "Normal: head 0.01 to 0.03, target below 0.01. Head alone: blocks reach the beacon node late. "
+        f"{NEEDS_ATTESTATIONS}",
+        unit="percentunit",
+        queries=tuple(
+            Query(
+                of_duties(
+                    "stakewatch_attestation_votes_total",
+                    DUTIES,
+                    f'vote="{vote}"',
+                    'result="wrong"',
+                ),
+                f"{GROUP_LEGEND} {vote}",
+            )
+            for vote in ("head", "target")
+        ),
+        minimum=0,
+        links=(THIS_GROUP,),
+    ),
+    Timeseries(
+        title="Keys that miss in a row",
+        description="Keys of each group that missed at least so many attestations in a row. Normal: none "
+        f"with 2 or more. {NEEDS_ATTESTATIONS}",
+        unit="none",
+        queries=(
+            Query(
+                per_group(group_series("stakewatch_validators_missing"), "epochs"),
+                f"{GROUP_LEGEND}, {{{{epochs}}}} or more",
+            ),
+        ),
+        minimum=0,
+        links=(THIS_GROUP,),
+    ),
+    width=12,
+    collapsed=True,
+)
+
+RARE_DUTIES = row(
+    "Sync committees and what comes next",
+    Timeseries(
+        title="Sync committee participation",
+        description="Share of sync committee duties that were done, by group. Normal: above "
+        f"0.98; absent while no key has a seat. {NEEDS_SYNC_COMMITTEE}",
+        unit="percentunit",
+        queries=(
+            Query(
+                of_duties(
+                    "stakewatch_sync_committee_duties_total",
+                    "stakewatch_sync_committee_duties_total",
+                    'result="hit"',
+                ),
+                GROUP_LEGEND,
+            ),
+        ),
+        maximum=1,
+        links=(THIS_GROUP,),
+    ),
+    Table(
+        title="Seats in sync committees",
+        description="Seats that keys of each group have now and in the next period (27 hours on mainnet). "
+        f"Normal: none for most groups. Plan no maintenance while there are some. {NEEDS_SYNC_COMMITTEE}",
+        unit="none",
+        queries=(Query(per_group(group_series("stakewatch_sync_committee_seats"), "period")),),
+        columns={"network": "Network", "group": "Group", "period": "Period"},
+        value="Seats",
+    ),
+    Table(
+        title="Next duties",
+        description="Time until the next proposal and sync committee of each group. Normal: absent when none "
+        "is known. Less than some minutes: do not maintain now. Needs an exporter that serves "
+        "stakewatch_next_duty_timestamp_seconds.",
+        unit="s",
+        queries=(
+            Query(f"{per_group(group_series('stakewatch_next_duty_timestamp_seconds'), 'duty')} - time()"),
+        ),
+        columns={"network": "Network", "group": "Group", "duty": "Duty"},
+        value="In",
+    ),
+    Table(
+        title="Expected time between events",
+        description="How often a group of this size may expect a proposal or a seat in a sync committee. "
+        "Normal: twice this time without one is nothing unusual. Needs an exporter that serves "
+        "stakewatch_expected_seconds_between.",
+        unit="s",
+        queries=(Query(per_group(group_series("stakewatch_expected_seconds_between"), "event")),),
+        columns={"network": "Network", "group": "Group", "event": "Event"},
+        value="Every",
+    ),
+    width=12,
+    collapsed=True,
+)
+
+dashboard = Board(
+    uid="validators",
+    title="Validators",
+    description="Groups of keys: is it well, who is to blame, do they earn, which keys, do they propose, do "
+    "they attest. All of it is what the exporter reads from the chain, whatever the clients say.",
+    variables=GROUP_VARIABLES,
+    rows=(IS_IT_WELL, WHAT_IS_WRONG, EARNING, KEYS, PROPOSING, ATTESTING, RARE_DUTIES),
+    firing=FIRING,
+    tags=("validators",),
+    start="now-6h",
+)
