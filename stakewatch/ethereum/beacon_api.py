@@ -272,8 +272,10 @@ class _Deposit(msgspec.Struct):
     data: _DepositData
 
 
+# What a block holds is kept until it is settled. Source: consensus-specs, MAX_DEPOSIT_REQUESTS_PER_PAYLOAD;
+# a payload has 16 withdrawals and a body 16 deposits, with room here for forks that raise them.
 class _ExecutionRequests(msgspec.Struct):
-    deposits: list[_DepositData] = []
+    deposits: Annotated[list[_DepositData], Meta(max_length=8192)] = []
 
 
 class _Payload(msgspec.Struct):
@@ -281,11 +283,11 @@ class _Payload(msgspec.Struct):
     block_number: Number
     block_hash: Root
     base_fee_per_gas: str
-    withdrawals: list[_Withdrawal] | None = None
+    withdrawals: Annotated[list[_Withdrawal], Meta(max_length=1024)] | None = None
 
 
 class _Body(msgspec.Struct):
-    deposits: list[_Deposit] = []
+    deposits: Annotated[list[_Deposit], Meta(max_length=1024)] = []
     execution_payload: _Payload | None = None
     execution_requests: _ExecutionRequests | None = None
 

@@ -120,6 +120,13 @@ async def test_a_block_without_the_withdrawals_of_its_fork_is_refused() -> None:
     assert "without withdrawals" in await _refused(body, lambda api: api.block("0x" + "11" * 32))
 
 
+async def test_a_block_that_moves_more_than_any_can_is_refused() -> None:
+    body = _sample("block_v2_slot.json")
+    move = {"index": "1", "validator_index": "1", "address": "0x" + "11" * 20, "amount": "1"}
+    body["data"]["message"]["body"]["execution_payload"]["withdrawals"] = [move] * 1025
+    assert "length <= 1024" in await _refused(body, lambda api: api.block("0x" + "11" * 32))
+
+
 async def test_an_empty_slot_has_no_header() -> None:
     body = (SAMPLES / "header_missing_slot.json").read_bytes()
     async with asking(_answering(body, 404)) as asked:
