@@ -13,10 +13,12 @@ from stakewatch.simulator import beacon_json
 from stakewatch.simulator.blocks import Block
 from stakewatch.simulator.chain import Chain
 from stakewatch.simulator.presets import FAR_FUTURE_EPOCH, specification
+from stakewatch.simulator.ssz_state import ssz_state
 from stakewatch.simulator.views import Implementation, View
 
 _ROOT = re.compile(r"0x[0-9a-fA-F]{64}")
 _LARGEST_REQUEST = 16 * 1024 * 1024
+_SSZ = "application/octet-stream"
 _FORKS = ("genesis", "altair", "bellatrix", "capella", "deneb", "electra")
 _UMBRELLAS = {
     "pending": ("pending_initialized", "pending_queued"),
@@ -91,6 +93,7 @@ class BeaconApi:
                 web.get("/eth/v1/beacon/states/{state}/validators", self._validators),
                 web.get("/eth/v1/beacon/states/{state}/validators/{validator}", self._validator),
                 web.get("/eth/v1/validator/duties/proposer/{epoch}", self._proposer_duties),
+                web.get("/eth/v2/debug/beacon/states/{state}", self._debug_state),
             ]
         )
         if self._implementation.has_validators_post:
@@ -323,6 +326,19 @@ class BeaconApi:
             for index, balance in zip(indices, balances, strict=True)
         ]
         return self._answer_about(view, data, finalized=state.finalized)
+
+    async def _debug_state(self, request: web.Request) -> web.Response:
+        if _SSZ not in request.headers.get("Accept", ""):
+            raise _RefusedError(406, f"Only {_SSZ} is offered")
+        view = self._view()
+        chain, fork = view.chain, view.chain.parameters.fork
+        state = _find_state(view, request.match_info["state"])
+        try:
+            content = ssz_state(chain, state.slot, bytes.fromhex(fork_versions(chain)[fork][0][2:]))
+        except KeyError as error:
+            raise _RefusedError(404, f"No state found for id '{state.slot}'") from error
+        headers = {"Eth-Consensus-Version": fork}
+        return web.Response(body=content, headers=headers, content_type=_SSZ)
 
     # ---- duties
 

@@ -95,6 +95,7 @@ class EpochRecord:
 
     `balances` in gwei; `attestation_deltas` is what the transition into this epoch paid or took for
     attestations of the epoch two before. `active_balance` is the effective balance of all active validators.
+    `justified_bits` has the newest epoch first, `inactivity_scores` (int64) is as the transition left them.
     `proposers` has one validator index per slot; `committees[slot][i]` are indices.
     """
 
@@ -107,6 +108,8 @@ class EpochRecord:
     attestation_deltas: Gwei
     active_balance: int
     inactivity_leak: bool
+    inactivity_scores: npt.NDArray[np.int64]
+    justified_bits: tuple[bool, bool, bool, bool]
     previous_justified: Checkpoint
     current_justified: Checkpoint
     finalized: Checkpoint
@@ -629,6 +632,8 @@ class Chain:
             attestation_deltas=deltas,
             active_balance=state.total_active_balance(epoch),
             inactivity_leak=in_inactivity_leak(state, epoch),
+            inactivity_scores=state.inactivity_scores.copy(),
+            justified_bits=state.justified_bits,
             previous_justified=state.previous_justified,
             current_justified=state.current_justified,
             finalized=state.finalized,
