@@ -16,6 +16,8 @@ from stakewatch.ethereum.transport import Endpoint, Outcome, RefusalError, Trans
 _Answer = TypeVar("_Answer")
 _SMALL = 1 << 20
 _BLOCK_LIMIT = 64 << 20
+# A header with the hashes of its transactions; asked for in every round.
+_HEADER_LIMIT = 4 << 20
 _SLOW = 5.0
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -233,7 +235,7 @@ class ExecutionApi:
             ["latest", False],
             endpoint=Endpoint.BLOCKS,
             decode=_block,
-            limit_bytes=_BLOCK_LIMIT,
+            limit_bytes=_HEADER_LIMIT,
         )
 
     async def transactions(self, block_hash: str) -> tuple[Transaction, ...]:

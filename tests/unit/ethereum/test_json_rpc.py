@@ -159,3 +159,9 @@ async def test_what_could_steer_a_terminal_is_taken_out_of_a_version_and_a_refus
         assert await ExecutionApi(asked.transport).version() == "Geth ?]0;owned?/v1 ?"
     refusal = {"jsonrpc": "2.0", "error": {"code": -32000, "message": "no\x1b[2J\nheader"}}
     assert "no?[2J header" in (await _refused(refusal, ExecutionApi.version)).what
+
+
+async def test_a_header_that_is_far_too_large_is_refused() -> None:
+    reply = _sample("el_eth_getBlockByNumber__finalized__false__.json")
+    reply["result"]["extraData"] = "0x" + "00" * 2_100_000
+    assert "larger than" in (await _refused(reply, ExecutionApi.latest_block)).what
