@@ -38,6 +38,10 @@ class BlockTree:
         """Slot of the newest block, or the anchor's."""
         return max((block.slot for block in self._blocks.values()), default=self.anchor.slot)
 
+    def slot(self, root: str) -> int:
+        """Return the slot of a block, of the anchor its settled slot; KeyError when it is not here."""
+        return self.anchor.slot if root == self.anchor.root else self._blocks[root].slot
+
     def add(self, blocks: Iterable[Block]) -> None:
         """Take in blocks whose parents are here or among them."""
         self._blocks.update({block.root: block for block in blocks})
@@ -45,12 +49,14 @@ class BlockTree:
     def branch(self, head_root: str) -> tuple[Block, ...]:
         """Return the blocks from the anchor up to a head.
 
-        Raises KeyError when the head does not descend from the anchor.
+        Raises KeyError when the head does not descend from the anchor, slot by slot.
         """
         found: list[Block] = []
         root = head_root
         while root != self.anchor.root:
             block = self._blocks[root]
+            if found and block.slot >= found[-1].slot:
+                raise KeyError(root)
             found.append(block)
             root = block.parent_root
         return tuple(reversed(found))

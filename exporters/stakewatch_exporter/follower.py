@@ -218,6 +218,8 @@ class Follower:
                 raise OtherBranchError(f"its head does not descend from {tree.anchor.root}")
             blocks.append(block)
             root, below = block.parent_root, block.slot
+        if blocks and tree.slot(root) >= below:
+            raise UnusableError(f"its block {blocks[-1].root} claims slot {below}, not after its parent's")
         return blocks
 
     async def _duties(self, watches: Sequence[BeaconWatch], ledger: Ledger) -> None:

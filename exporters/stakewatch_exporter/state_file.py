@@ -11,6 +11,7 @@ import msgspec
 
 from stakewatch.bundle.configuration import Group
 from stakewatch.ethereum.beacon_api import Block
+from stakewatch.ethereum.rewards import RewardSource
 from stakewatch_exporter.blocks import Anchor, BlockTree
 from stakewatch_exporter.ledger import Account, GroupCounters, Ledger, OwnProposal, ProposalRewards
 
@@ -81,6 +82,7 @@ def restored_ledger(saved: SavedState, groups: Iterable[Group], *, validators_ro
         raise StateFileError("corrupt", "its blocks do not hang together") from error
     for name, counters in saved.counters.items():
         if name in ledger.counters:
+            counters.execution_wei = {**dict.fromkeys(RewardSource, 0), **counters.execution_wei}
             ledger.counters[name] = counters
     ledger.accounts = saved.accounts
     ledger.duties = saved.duties

@@ -30,6 +30,12 @@ def test_a_head_that_is_not_connected_has_no_branch() -> None:
         tree.branch(root(20))
 
 
+def test_blocks_in_a_circle_have_no_branch() -> None:
+    tree = BlockTree(Anchor(8, root(8)), [block(9, 10), block(10, 9)])
+    with pytest.raises(KeyError):
+        tree.branch(root(10))
+
+
 def test_moving_the_anchor_forgets_what_lies_below() -> None:
     tree = _tree()
     tree.advance(Anchor(10, root(9)))

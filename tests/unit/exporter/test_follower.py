@@ -168,6 +168,17 @@ async def test_a_parent_that_is_not_older_is_refused() -> None:
     assert follower.progress.head == head
 
 
+async def test_a_block_that_is_older_than_its_known_parent_is_refused() -> None:
+    api = ScriptedApi(_line(1, 20, parent=0))
+    follower = _follower()
+    await follower.step(_nodes(api))
+    branch = _ledger(follower).branch
+    stray = ScriptedApi({19: block(19, 20, name="stray")})
+    assert not await follower.step(_nodes(stray))
+    assert root("stray") not in _ledger(follower).tree
+    assert _ledger(follower).branch == branch
+
+
 async def test_a_block_of_another_slot_than_its_header_is_refused() -> None:
     api = ScriptedApi(_line(1, 20, parent=0))
     follower = _follower()

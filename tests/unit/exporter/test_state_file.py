@@ -64,6 +64,28 @@ def test_books_go_on_after_a_restart(tmp_path: Path) -> None:
     assert {index: account.earned for index, account in after.accounts.items()} == {0: 100, 1: 20, 2: 0}
 
 
+def test_blocks_in_a_circle_are_refused_and_not_walked_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    content = json.loads(_content(_books()))
+    (only,) = content["blocks"]
+    only["parent_root"] = only["root"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(StateFileError, match="hang together"):
+        _restored(path)
+
+
+def test_a_source_of_rewards_that_the_file_does_not_know_begins_at_nought(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    content = json.loads(_content(_books()))
+    content["counters"]["alpha"]["execution_wei"] = {"builder": 5}
+    path.write_text(json.dumps(content))
+    assert _restored(path).counters["alpha"].execution_wei == {
+        RewardSource.LOCAL: 0,
+        RewardSource.BUILDER: 5,
+        RewardSource.UNKNOWN: 0,
+    }
+
+
 def test_a_restart_in_the_same_epoch_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     state_file.write(path, _content(_books()))
