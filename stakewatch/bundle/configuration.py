@@ -1,4 +1,4 @@
-"""`stakewatch.yaml` as types: the fleet, its objectives, thresholds and overrides."""
+"""`stakewatch.yaml` as types: the fleet, when it is healthy, and what differs from the rule files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from stakewatch.bundle.document import Document, read_document, read_text
 from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.keys import MAXIMUM_KEYS, ListedKey, listed_keys
-from stakewatch.bundle.problems import Problem, as_error
+from stakewatch.bundle.problems import Problem, as_error, quoted
 from stakewatch.bundle.references import duplicate_keys, members, reference_problems
 from stakewatch.bundle.validation import schema, schema_problems
 
@@ -87,17 +87,10 @@ class Health:
 
 
 @dataclass(frozen=True)
-class Objectives:
-    """Service levels that the burn alerts measure against, as ratios."""
-
-    attestations_included: float = 0.99
-
-
-@dataclass(frozen=True)
 class Override:
     """What a user changes of one alert; a field that is None stays as the rule file has it.
 
-    `duration` is the alert's `for`, a Prometheus duration such as `10m`.
+    `duration` is the alert's `for`, a Prometheus duration such as `10m`; `place` is where a person wrote it.
     """
 
     threshold: float | None = None
@@ -105,14 +98,16 @@ class Override:
     severity: Literal["critical", "warning", "info"] | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     enabled: bool = True
+    place: str = field(default="stakewatch.yaml", compare=False)
 
 
 @dataclass(frozen=True)
 class ExporterSettings:
-    """How the exporter listens and asks."""
+    """How the exporter listens and asks; `address` is where Prometheus reaches it if not where it listens."""
 
     listen_host: str = "127.0.0.1"
     listen_port: int = 9120
+    address: str | None = None
     interval_seconds: float = 6.0
     request_timeout_seconds: float = 4.0
     state_file: str | None = None
@@ -137,10 +132,8 @@ class Configuration:
     validator_clients: tuple[ValidatorClient, ...] = ()
     groups: tuple[Group, ...] = ()
     health: Health = field(default_factory=Health)
-    objectives: Objectives = field(default_factory=Objectives)
     expected_versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     overrides: Mapping[str, Override] = field(default_factory=lambda: MappingProxyType({}))
-    evaluator: Literal["prometheus", "amp"] = "prometheus"
     exporter: ExporterSettings = field(default_factory=ExporterSettings)
     urls: Urls = field(default_factory=Urls)
 
@@ -196,6 +189,7 @@ def _keys(document: Document) -> tuple[list[tuple[str, ...]], list[Problem]]:
     number = 0
     for place, entry in members(document, "groups"):
         listed: list[ListedKey] = []
+        before = len(problems)
         for key in listed_keys(document, entry.get("keys"), (*place, "keys")):
             if isinstance(key, Problem):
                 problems.append(key)
@@ -208,6 +202,11 @@ def _keys(document: Document) -> tuple[list[tuple[str, ...]], list[Problem]]:
                 what = f"there are more than {MAXIMUM_KEYS:,} keys"
                 mend = "is it the right file? Split the fleet between two exporters"
                 return [], [Problem(path=key.path, line=key.line, what=what, mend=mend)]
+        if isinstance(entry.get("keys"), dict) and not listed and len(problems) == before:
+            line = document.line((*place, "keys"))
+            what = f"the key file of group {quoted(entry.get('name'))} holds no key"
+            mend = "is it the right file? A group without keys is not watched: remove it"
+            problems.append(Problem(path=document.path, line=line, what=what, mend=mend))
         groups.append((str(entry.get("name")), listed))
     problems += islice(duplicate_keys(groups), _MOST_PROBLEMS)
     return [tuple(key.key for key in listed) for _, listed in groups], problems
@@ -244,20 +243,19 @@ def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configura
         validator_clients=tuple(clients),
         groups=tuple(groups),
         health=Health(**{name: int(value) for name, value in (data.get("health") or {}).items()}),
-        objectives=Objectives(
-            **{name: float(ratio) for name, ratio in (data.get("objectives") or {}).items()}
-        ),
         expected_versions=MappingProxyType(data.get("expected_versions") or {}),
         overrides=MappingProxyType(
-            {alert: _override(entry) for alert, entry in (data.get("overrides") or {}).items()}
+            {
+                alert: _override(entry, f"{document.path}:{document.line(('overrides', alert))}")
+                for alert, entry in (data.get("overrides") or {}).items()
+            }
         ),
-        evaluator=data.get("evaluator", "prometheus"),
         exporter=_exporter(data.get("exporter") or {}, document.path.parent),
         urls=Urls(**{name: url.rstrip("/") for name, url in (data.get("urls") or {}).items()}),
     )
 
 
-def _override(entry: dict[str, Any]) -> Override:
+def _override(entry: dict[str, Any], place: str) -> Override:
     threshold = entry.get("threshold")
     return Override(
         threshold=None if threshold is None else float(threshold),
@@ -265,6 +263,7 @@ def _override(entry: dict[str, Any]) -> Override:
         severity=entry.get("severity"),
         labels=MappingProxyType(entry.get("labels") or {}),
         enabled=entry.get("enabled", True),
+        place=place,
     )
 
 
@@ -276,6 +275,8 @@ def _exporter(entry: dict[str, Any], folder: Path) -> ExporterSettings:
     for key in ("per_key_limit", "offender_limit"):
         if key in entry:
             settings[key] = int(entry[key])
+    if "address" in entry:
+        settings["address"] = entry["address"]
     if "listen" in entry:
         host, _, port = entry["listen"].rpartition(":")
         settings |= {"listen_host": host.strip("[]"), "listen_port": int(port)}

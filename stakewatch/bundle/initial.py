@@ -14,6 +14,7 @@ CONTENTS = (
     "dashboards",
     "catalogue",
     "docs/runbooks",
+    "docs/configuration.md",
     "stakewatch.example.yaml",
 )
 _IGNORED = shutil.ignore_patterns("__pycache__")

@@ -20,6 +20,7 @@ def reference_problems(document: Document) -> Iterator[Problem]:
     """Yield all problems of `document` that are not about its shape and not about keys."""
     yield from _unique(document, MEMBER_LISTS, "instance")
     yield from _unique(document, ("groups",), "name")
+    yield from _unique_urls(document)
     yield from _placed(document)
     yield from _known(document, "beacon_nodes", "execution_node", "execution_nodes", "execution node")
     yield from _known(document, "validator_clients", "beacon_nodes", "beacon_nodes", "beacon node")
@@ -77,6 +78,25 @@ def _unique(document: Document, lists: Sequence[str], key: str) -> Iterator[Prob
                     f"give each of {', '.join(lists)} its own {key}",
                 )
             seen.setdefault(value, where)
+
+
+def _unique_urls(document: Document) -> Iterator[Problem]:
+    """Yield a problem for each node at the address of another: one of the two would never be watched."""
+    seen: dict[str, Data] = {}
+    for name in NODE_LISTS:
+        for place, entry in members(document, name):
+            url = entry.get("url")
+            if not isinstance(url, str):
+                continue
+            address = url.rstrip("/").lower()
+            if address in seen:
+                yield _problem(
+                    document,
+                    (*place, "url"),
+                    f"{quoted(entry.get('instance'))} has the address of {quoted(seen[address])}",
+                    "give each node its own address; one process watched under two names hides the other",
+                )
+            seen.setdefault(address, entry.get("instance"))
 
 
 def _placed(document: Document) -> Iterator[Problem]:
@@ -183,14 +203,15 @@ def _url_fault(url: str) -> tuple[str, str] | None:
 
 def _port(document: Document) -> Iterator[Problem]:
     section = document.data.get("exporter") if isinstance(document.data, dict) else None
-    listen = section.get("listen") if isinstance(section, dict) else None
-    if not isinstance(listen, str):
-        return
-    port = listen.rpartition(":")[2]
-    if port.isascii() and port.isdigit() and int(port[:9]) > MAXIMUM_PORT:
-        yield _problem(
-            document,
-            ("exporter", "listen"),
-            f"port {port[:9]} does not exist",
-            "a port is 0 (any free one) to 65535",
-        )
+    for key in ("listen", "address"):
+        value = section.get(key) if isinstance(section, dict) else None
+        if not isinstance(value, str):
+            continue
+        port = value.rpartition(":")[2]
+        if port.isascii() and port.isdigit() and int(port[:9]) > MAXIMUM_PORT:
+            yield _problem(
+                document,
+                ("exporter", key),
+                f"port {port[:9]} does not exist",
+                "a port is 0 (any free one) to 65535",
+            )

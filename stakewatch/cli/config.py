@@ -10,36 +10,59 @@ import click
 from rich.table import Table
 
 from stakewatch.bundle.configuration import Configuration, load_configuration
+from stakewatch.bundle.folder import Bundle, find_bundle
+from stakewatch.bundle.initial import carried_bundle
 from stakewatch.bundle.reference import configuration_reference
 from stakewatch.bundle.validation import schema
+from stakewatch.cli.options import bundle_option
 from stakewatch.cli.output import console, print_json
+from stakewatch.errors import InputError
+from stakewatch.rules.files import load_rule_files
+from stakewatch.rules.overriding import apply_configuration
 
 
 @click.command(short_help="Validate stakewatch.yaml and print what it comes to.")
-@click.argument("file", type=click.Path(path_type=Path), default=Path("stakewatch.yaml"), metavar="[FILE]")
+@click.argument("file", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
+@bundle_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the whole configuration as JSON, defaults filled in."
 )
 @click.option("--schema", "as_schema", is_flag=True, help="Print the JSON Schema, for editors.")
 @click.option("--reference", "as_reference", is_flag=True, help="Print docs/configuration.md.")
-def command(file: Path, *, as_json: bool, as_schema: bool, as_reference: bool) -> None:
-    """Validate FILE (default: stakewatch.yaml) and print what it comes to, defaults filled in.
+def command(
+    file: Path | None, bundle_folder: Path, *, as_json: bool, as_schema: bool, as_reference: bool
+) -> None:
+    """Validate FILE (default: the bundle's stakewatch.yaml) and print what it comes to, defaults filled in.
 
-    Exits 2 with every mistake, its line and its mend when the file is not right.
+    Overrides are held against the bundle's rules. Exits 2 with every mistake, its line and its mend.
     """
     if as_schema:
         print_json(schema())
     elif as_reference:
         sys.stdout.write(configuration_reference())
     elif as_json:
-        print_json(_plain(load_configuration(file)))
+        print_json(_plain(_loaded(file, bundle_folder)))
     else:
-        _print_configuration(load_configuration(file))
+        _print_configuration(_loaded(file, bundle_folder))
+
+
+def _loaded(file: Path | None, bundle_folder: Path) -> Configuration:
+    """Return a configuration whose overrides fit the rules: the bundle's, else those of the package."""
+    try:
+        bundle = find_bundle(bundle_folder)
+    except InputError:
+        if file is None:
+            raise
+        bundle = Bundle(carried_bundle())
+    configuration = load_configuration(file or bundle.root / "stakewatch.yaml")
+    if configuration.overrides:
+        apply_configuration(load_rule_files(bundle.rules), configuration)
+    return configuration
 
 
 def _print_configuration(configuration: Configuration) -> None:
     output = console()
-    output.print(f"network {configuration.network}, evaluated by {configuration.evaluator}")
+    output.print(f"network {configuration.network}")
     for table in (
         _settings(configuration),
         _nodes(configuration),
@@ -53,7 +76,7 @@ def _print_configuration(configuration: Configuration) -> None:
 
 def _settings(configuration: Configuration) -> Table:
     table = Table("setting", "value")
-    for section in ("health", "objectives", "exporter", "urls", "expected_versions"):
+    for section in ("health", "exporter", "urls", "expected_versions"):
         for name, value in _plain(getattr(configuration, section)).items():
             table.add_row(f"{section}.{name}", "" if value is None else str(value))
     return table

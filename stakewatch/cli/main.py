@@ -4,6 +4,7 @@ import importlib
 import os
 import pkgutil
 import sys
+import traceback
 
 import click
 
@@ -65,7 +66,7 @@ def main() -> None:
         sys.stdout.flush()
     except StakewatchError as error:
         if settings["debug"]:
-            raise
+            traceback.print_exc()
         _say(str(error))
         sys.exit(error.exit_code)
     except click.ClickException as error:

@@ -65,7 +65,10 @@ def _print(outcome: SuiteOutcome) -> None:
     output = console()
     failures = _by_failure(outcome)
     if failures:
-        table = Table("promtool", "file", "test", "what", box=None, header_style="bold", pad_edge=False)
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for title in ("promtool", "file", "test", "what"):
+            # Folded, not cut: two long lists of labels may differ only at their ends.
+            table.add_column(title, overflow="fold")
         for (place, failure), versions in list(failures.items())[:_MOST_ROWS]:
             table.add_row(", ".join(versions), place, failure.test or "", _what(failure))
         output.print(table)

@@ -12,7 +12,7 @@ from stakewatch.promql.printing import print_number
 from stakewatch.rules.files import Group, Rule, RuleFile
 
 THRESHOLD = "threshold"
-_PLACE = "stakewatch.yaml"
+_PERCENTAGE = "humanizePercentage"
 
 
 def apply_configuration(rule_files: Sequence[RuleFile], configuration: Configuration) -> tuple[RuleFile, ...]:
@@ -22,9 +22,13 @@ def apply_configuration(rule_files: Sequence[RuleFile], configuration: Configura
     Raises InputError when an override names an unknown alert or does not fit the alert.
     """
     known = sorted(rule.name for rule_file in rule_files for rule in rule_file.alerts)
-    for name in configuration.overrides:
+    for name, override in configuration.overrides.items():
         if name not in known:
-            raise _unknown(name, known)
+            raise InputError(
+                f"overrides.{name}: no alert has this name",
+                where=override.place,
+                mend=did_you_mean(name, known, "the alerts are"),
+            )
     return tuple(
         replace(
             rule_file,
@@ -57,14 +61,13 @@ def _apply(rule: Rule, override: Override, rule_file: RuleFile) -> Rule:
     if override == Override():
         return rule
     if override.threshold is not None:
-        rule = _with_threshold(rule, override.threshold, rule_file)
+        rule = _with_threshold(rule, override, override.threshold, rule_file)
     if override.duration is not None:
         try:
             parse_duration(override.duration)
         except InputError as error:
-            raise _refused(
-                rule, f"`for: {override.duration}` is no duration", "write 90s, 5m or 1h30m"
-            ) from error
+            what = f"`for: {override.duration}` is no duration"
+            raise _refused(rule, override, what, "write 90s, 5m or 1h30m") from error
         rule = replace(rule, duration=override.duration)
     labels = dict(rule.labels)
     if override.severity is not None:
@@ -72,14 +75,16 @@ def _apply(rule: Rule, override: Override, rule_file: RuleFile) -> Rule:
     return replace(rule, labels=MappingProxyType({**labels, **override.labels}))
 
 
-def _with_threshold(rule: Rule, threshold: float, rule_file: RuleFile) -> Rule:
+def _with_threshold(rule: Rule, override: Override, threshold: float, rule_file: RuleFile) -> Rule:
     old = rule.annotations.get(THRESHOLD)
     if old is None:
-        raise _refused(
-            rule,
-            "it has no threshold that may be tuned",
-            f"remove `threshold`; the rule stands in {rule_file.place(rule)}",
-        )
+        what = "it has no threshold that may be tuned"
+        mend = f"remove `threshold`; the rule stands in {rule_file.place(rule)}"
+        raise _refused(rule, override, what, mend)
+    # A ratio that is shown in per cent: 90 would be 9,000 %, and the alert could never fire.
+    if _PERCENTAGE in rule.annotations.get("description", "") and not 0 <= threshold <= 1:
+        what = f"its threshold is a ratio ({old} as it stands), and {threshold:g} is none"
+        raise _refused(rule, override, what, "write 0.9 for 90 %")
     try:
         expression = replace_threshold(rule.expression, float(old), threshold)
     except (PromqlError, ValueError) as error:
@@ -101,13 +106,5 @@ def _rebase(rule: Rule, urls: Urls) -> Rule:
     return replace(rule, annotations=MappingProxyType(annotations))
 
 
-def _unknown(name: str, known: Sequence[str]) -> InputError:
-    return InputError(
-        f"overrides.{name}: no alert has this name",
-        where=_PLACE,
-        mend=did_you_mean(name, list(known), "the alerts are"),
-    )
-
-
-def _refused(rule: Rule, what: str, mend: str) -> InputError:
-    return InputError(f"overrides.{rule.name}: {what}", where=_PLACE, mend=mend)
+def _refused(rule: Rule, override: Override, what: str, mend: str) -> InputError:
+    return InputError(f"overrides.{rule.name}: {what}", where=override.place, mend=mend)

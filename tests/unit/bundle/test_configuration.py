@@ -121,8 +121,8 @@ def test_listen_takes_an_ipv6_address() -> None:
         ("overrides: {NodeMemoryHigh: {}}", 1, "is empty", "at least one of"),
         ("overrides: {A: {labels: {severity: x}}}", 1, '"severity" may not stand', "a label is"),
         ("overrides: {A: {severity: page}}", 1, 'is "page"', "critical, warning, info"),
-        ("evaluator: amg", 1, 'is "amg"', "did you mean amp?"),
-        ("objectives: {attestations_included: 99}", 1, "is 99", "ratio"),
+        ("overrides: {A: {labels: {instance: x}}}", 1, '"instance" may not stand', "tells alerts apart"),
+        ("exporter: {address: a:99999}", 1, "port 99999 does not exist", "65535"),
         ("exporter: {listen: 9120}", 1, "must be text", "HOST:PORT"),
         ("exporter: {listen: 127.0.0.1:99999}", 1, "port 99999 does not exist", "65535"),
         ("a: [1,\n", 2, "not valid YAML", "brackets"),
@@ -180,6 +180,29 @@ def test_names_in_the_fleet_must_exist_and_be_unique(change: tuple[str, str], wh
     message = error_of(FLEET.replace(*change).replace("KEYS", "[1]"))
     assert what in message
     assert mend in message
+
+
+def test_two_nodes_at_one_address_are_an_error() -> None:
+    node = '    - {instance: beacon-2, implementation: teku, url: "URL"}\n'
+    first = "http://127.0.0.1:5052"
+    text = "fleet:\n  cluster: a\n  region: b\n  beacon_nodes:\n" + (
+        f'    - {{instance: beacon-1, implementation: teku, url: "{first}"}}\n'
+        + node.replace("URL", f"{first}/")
+    )
+    assert '"beacon-2" has the address of "beacon-1"' in error_of(text)
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "# only a comment\n"])
+def test_a_group_whose_key_file_holds_no_key_is_an_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "alpha.keys").write_text(content, encoding="utf-8")
+    file = tmp_path / "stakewatch.yaml"
+    file.write_text(FLEET.replace("KEYS", "{file: alpha.keys}"), encoding="utf-8")
+    with pytest.raises(InputError, match='group "alpha" holds no key'):
+        load_configuration(file)
+
+
+def test_a_group_with_an_empty_list_of_keys_is_an_error() -> None:
+    assert "is empty" in error_of(FLEET.replace("KEYS", "[]"))
 
 
 def test_two_groups_of_one_name_are_an_error() -> None:

@@ -179,5 +179,30 @@ def test_config_takes_stakewatch_yaml_of_the_current_folder(
     assert "network sepolia" in run("config").out
 
 
+@pytest.mark.parametrize(
+    ("override", "what"),
+    [
+        ("NodeMemoryHih: {threshold: 0.9}", "no alert has this name"),
+        ("Watchdog: {threshold: 3}", "no threshold that may be tuned"),
+    ],
+)
+def test_config_holds_overrides_against_the_rules(run: Run, tmp_path: Path, override: str, what: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"overrides:\n  {override}\n", encoding="utf-8")
+    answer = run("config", file)
+    assert answer.code == 2
+    assert f"{file}:2: overrides." in answer.err
+    assert what in answer.err
+
+
+def test_config_finds_the_bundle_from_a_folder_in_it(
+    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bundle / "stakewatch.yaml").write_text("network: hoodi\n", encoding="utf-8")
+    monkeypatch.chdir(bundle / "rules")
+    answer = run("config")
+    assert (answer.code, answer.out.splitlines()[0]) == (0, "network hoodi")
+
+
 def test_config_prints_the_schema(run: Run) -> None:
     assert json.loads(run("config", "--schema").out)["title"] == "stakewatch.yaml"

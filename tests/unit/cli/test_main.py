@@ -72,13 +72,22 @@ def test_a_mistake_of_ours_is_a_message_that_asks_for_a_report(run: Run, fails: 
     assert "Traceback" not in answer.err
 
 
-@pytest.mark.parametrize("error", [InputError("a"), ZeroDivisionError("a")])
-def test_debug_shows_the_traceback(
-    monkeypatch: pytest.MonkeyPatch, fails: list[BaseException], error: Exception
+def test_debug_shows_the_traceback_of_an_error_of_ours_and_keeps_its_exit_code(
+    run: Run, fails: list[BaseException]
 ) -> None:
-    fails.append(error)
+    fails.append(InputError("it is wrong"))
+    answer = run("--debug", "check")
+    assert answer.code == 2
+    assert "Traceback" in answer.err
+    assert answer.err.endswith("stakewatch: it is wrong\n")
+
+
+def test_debug_lets_a_mistake_of_ours_through(
+    monkeypatch: pytest.MonkeyPatch, fails: list[BaseException]
+) -> None:
+    fails.append(ZeroDivisionError("a"))
     monkeypatch.setattr(sys, "argv", ["stakewatch", "--debug", "check"])
-    with pytest.raises(type(error)):
+    with pytest.raises(ZeroDivisionError):
         entry.main()
 
 

@@ -76,6 +76,22 @@ def test_an_unknown_alert_is_refused_with_the_nearest_name() -> None:
     assert raised.value.where == "stakewatch.yaml"
 
 
+def test_a_refusal_names_the_line_that_the_person_wrote() -> None:
+    override = Override(threshold=0.9, place="fleet/stakewatch.yaml:7")
+    with pytest.raises(InputError) as raised:
+        applied(MemoryHihg=override)
+    assert raised.value.where == "fleet/stakewatch.yaml:7"
+
+
+@pytest.mark.parametrize("threshold", [92.0, 1.5, -0.1])
+def test_a_number_in_per_cent_for_a_ratio_is_refused(threshold: float) -> None:
+    text = TEXT.replace("summary: Memory is short", 'description: "{{ $value | humanizePercentage }}"')
+    rule_file = parse_rule_file(text, Path("rules/memory.yaml"))
+    overrides = {"MemoryHigh": Override(threshold=threshold)}
+    with pytest.raises(InputError, match="is a ratio"):
+        apply_configuration((rule_file,), Configuration(overrides=overrides))
+
+
 def test_a_recorded_series_cannot_be_overridden() -> None:
     with pytest.raises(InputError, match="no alert has this name"):
         applied(**{"level:memory:ratio": Override(enabled=False)})
