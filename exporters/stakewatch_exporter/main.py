@@ -99,7 +99,10 @@ async def _run(configuration: Configuration) -> None:
         loop.add_signal_handler(number, stop.set)
     async with running(configuration):
         await stop.wait()
-        log.event(logging.INFO, "stopping", next="the state file is written, then it ends")
+        keeps = configuration.exporter.state_file is not None
+        log.event(
+            logging.INFO, "stopping", next="the state file is written, then it ends" if keeps else "it ends"
+        )
 
 
 async def _check(configuration: Configuration, console: Console) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -239,12 +240,21 @@ class Transport:
                 return await _read(response, limit_bytes)
         except aiohttp.ClientPayloadError as error:
             raise _FailureError(f"its answer was cut off: {_shown(str(error))}", Outcome.TRUNCATED) from error
+        except aiohttp.ClientConnectorError as error:
+            raise _FailureError(f"no connection: {_shown(_reason(error))}", Outcome.CONNECTION) from error
         except (aiohttp.ClientConnectionError, ConnectionError) as error:
             raise _FailureError(f"no connection: {_shown(str(error))}", Outcome.CONNECTION) from error
         except (aiohttp.ClientError, ValueError) as error:
             raise _FailureError(
                 f"its answer is not HTTP as we know it: {_shown(str(error))}", Outcome.INVALID
             ) from error
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    """Return why a connection failed; aiohttp's own text speaks of TLS also where there is none."""
+    number = error.os_error.errno
+    # A failed look-up of a name has a negative number and a text of its own.
+    return os.strerror(number) if number is not None and number > 0 else str(error.os_error.strerror)
 
 
 async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:

@@ -140,6 +140,7 @@ async def test_nobody_listening_is_a_connection_failure() -> None:
         )
         error = await _failure(Asked(transport, exchanges))
     assert error.outcome is Outcome.CONNECTION
+    assert error.what.endswith("no connection: Connection refused")
 
 
 async def test_an_answer_cut_off_before_its_length_is_truncated() -> None:
