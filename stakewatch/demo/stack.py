@@ -20,6 +20,7 @@ from stakewatch.programs import servers
 from stakewatch.programs.process import Process, free_port
 from stakewatch.rules.routing import routes_to_webhook
 from stakewatch.rules.scaling import scale_rule_files
+from stakewatch.rules.scraping import exporter_job, exporter_target
 
 SECONDS_PER_SLOT = 1
 SLOTS_PER_EPOCH = 8
@@ -77,8 +78,8 @@ def running(bundle: Bundle, folder: Path, report: Callable[[str], None]) -> Iter
     folder.mkdir(parents=True)
     with ExitStack() as stack:
         report("a simulated chain: 1,000 keys of ours, four execution and four beacon nodes")
-        simulator, control = _start_simulator(folder)
-        stack.enter_context(simulator)
+        simulator = stack.enter_context(_start_simulator(folder))
+        control = _control_address(simulator)
         configuration = load_configuration(folder / "stakewatch.yaml")
 
         report("the exporter, watching all eight nodes")
@@ -100,7 +101,7 @@ def running(bundle: Bundle, folder: Path, report: Callable[[str], None]) -> Iter
         scale_rule_files(bundle.rules, folder / "rules", SCALE, SHORTEST_DURATION_SECONDS)
         prometheus_file = folder / "prometheus.yaml"
         prometheus_file.write_text(
-            _prometheus_configuration(exporter_port, alertmanager.url), encoding="utf-8"
+            _prometheus_configuration(configuration, exporter_port, alertmanager.url), encoding="utf-8"
         )
         prometheus = stack.enter_context(
             # Stale series end with their target here, so the look-back only has to span a few scrapes.
@@ -117,25 +118,23 @@ def running(bundle: Bundle, folder: Path, report: Callable[[str], None]) -> Iter
         )
 
 
-def _start_simulator(folder: Path) -> tuple[Process, str]:
-    """Start the simulator and wait for the line that says where its control API is."""
-    log = folder / "simulator.log"
-    process = Process.start(
-        [sys.executable, "-m", "stakewatch.simulator", "--plan", "demo", "--folder", folder], log=log
+def _start_simulator(folder: Path) -> Process:
+    return Process.start(
+        [sys.executable, "-m", "stakewatch.simulator", "--plan", "demo", "--folder", folder],
+        log=folder / "simulator.log",
     )
+
+
+def _control_address(simulator: Process) -> str:
+    """Wait for the line in which the simulator says that it is ready and where its control API is."""
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
-        for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("{") and '"ready"' in line:
-                return process, str(json.loads(line)["control"])
-        try:
-            process.expect_running()
-        except StakewatchError:
-            process.stop()
-            raise
+        simulator.expect_running()
+        for line in simulator.log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+            if line.startswith("{") and '"ready"' in line and line.endswith("\n"):
+                return str(json.loads(line)["control"])
         time.sleep(_POLL_SECONDS)
-    process.stop()
-    raise StakewatchError(f"the simulator is not ready after {_READY_SECONDS:g} s", where=str(log))
+    raise StakewatchError(f"the simulator is not ready after {_READY_SECONDS:g} s", where=str(simulator.log))
 
 
 def _start_exporter(folder: Path, port: int) -> Process:
@@ -169,8 +168,15 @@ def _wait_for(url: str, process: Process) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _prometheus_configuration(exporter_port: int, alertmanager: str) -> str:
+def _prometheus_configuration(configuration: Configuration, exporter_port: int, alertmanager: str) -> str:
     """Return a configuration that scrapes once a slot: the simulator's targets and the exporter."""
+    node = configuration.nodes[0]
+    target = exporter_target(
+        "127.0.0.1",
+        exporter_port,
+        network=configuration.network,
+        place={"cluster": node.cluster, "region": node.region},
+    )
     return yaml.safe_dump(
         {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -180,23 +186,7 @@ def _prometheus_configuration(exporter_port: int, alertmanager: str) -> str:
             },
             "scrape_configs": [
                 {"job_name": "fleet", "file_sd_configs": [{"files": ["targets.json"]}]},
-                {
-                    "job_name": "exporter",
-                    "honor_labels": True,
-                    "static_configs": [
-                        {
-                            "targets": [f"127.0.0.1:{exporter_port}"],
-                            "labels": {
-                                "cluster": "demo-1",
-                                "region": "eu-west-1",
-                                "network": "demonet",
-                                "role": "exporter",
-                                "implementation": "stakewatch",
-                                "instance": "exporter-1",
-                            },
-                        }
-                    ],
-                },
+                exporter_job(static_configs=[target]),
             ],
         },
         sort_keys=False,

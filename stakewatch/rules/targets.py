@@ -11,6 +11,7 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.targets import target
 from stakewatch.rules.files import load_rule_files, print_rule_file
 from stakewatch.rules.overriding import apply_configuration
+from stakewatch.rules.scraping import exporter_job, exporter_target
 
 _TARGET_KINDS = ("staking", "platform")
 _HEADING = """\
@@ -36,16 +37,7 @@ _PROMETHEUS: Mapping[str, object] = {
             "job_name": "platform",
             "file_sd_configs": [{"files": ["targets/platform/*.yaml"]}],
         },
-        {
-            # Its node series carry the labels of the node that they speak about.
-            "job_name": "exporter",
-            "honor_labels": True,
-            "file_sd_configs": [{"files": ["targets/exporter.yaml"]}],
-            # Two exporters that watch one node say so in series that differ by this label only.
-            "relabel_configs": [
-                {"source_labels": ["network", "instance"], "separator": "/", "target_label": "exporter"}
-            ],
-        },
+        exporter_job(file_sd_configs=[{"files": ["targets/exporter.yaml"]}]),
     ],
 }
 
@@ -95,14 +87,7 @@ def _exporter_target(configuration: Configuration) -> list[dict[str, object]]:
     nodes = configuration.nodes
     place = {"cluster": nodes[0].cluster, "region": nodes[0].region} if nodes else {}
     return [
-        {
-            "targets": [f"{exporter.listen_host}:{exporter.listen_port}"],
-            "labels": {
-                **place,
-                "network": configuration.network,
-                "role": "exporter",
-                "implementation": "stakewatch",
-                "instance": "exporter-1",
-            },
-        }
+        exporter_target(
+            exporter.listen_host, exporter.listen_port, network=configuration.network, place=place
+        )
     ]
