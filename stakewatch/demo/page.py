@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -70,7 +71,7 @@ class Moment:
     """Everything that the page shows."""
 
     configuration: Configuration
-    fault: DemoFault | None
+    fault: DemoFault
     fault_at: float | None
     now: float
     alerts: tuple[AlertView, ...]
@@ -80,19 +81,24 @@ class Moment:
     scale: float
 
 
-def write_page(moment: Moment, path: Path) -> None:
-    """Write the page in one step, so that a browser never reads half of it."""
-    environment = jinja2.Environment(
+@cache
+def _template() -> jinja2.Template:
+    """Compiled once: the page is written anew twice a second."""
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("stakewatch.demo", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
+    ).get_template("page.html.jinja")
+
+
+def write_page(moment: Moment, path: Path) -> None:
+    """Write the page in one step, so that a browser never reads half of it."""
     boxes, lines = picture(moment.configuration, moment.alerts)
     tracks = timeline(moment.changes, moment.now)
     rows = max(box.top for box in boxes) + _ROW_HEIGHT if boxes else _TOP
-    text = environment.get_template("page.html.jinja").render(
+    text = _template().render(
         moment=moment,
         boxes=boxes,
         lines=lines,

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 _LARGEST_NOTIFICATION = 4 * 1024 * 1024
+_STOP_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ def receiving(page: Path) -> Iterator[Receiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     receiver = Receiver(address=f"http://127.0.0.1:{server.server_port}", page=page)
-    thread = threading.Thread(target=server.serve_forever, name="webhook", daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": _STOP_SECONDS}, name="webhook", daemon=True
+    )
     thread.start()
     try:
         yield receiver

@@ -26,13 +26,11 @@ class Run:
 
     bundle: Bundle
     folder: Path
-    fault: DemoFault | None
+    fault: DemoFault
     report: Callable[[str], None]
     show: Callable[[Change], None]
     _started: float = field(default_factory=time.monotonic)
     _moment: Moment | None = None
-    _seen_since_fault: list[AlertView] = field(default_factory=list)
-    _notified_before_fault: int = 0
 
     @property
     def page(self) -> Path:
@@ -85,29 +83,22 @@ class Run:
 
     def _break_and_watch(self, stack: Stack) -> Verdict:
         assert self._moment is not None  # noqa: S101 - set before this is called
-        self._seen_since_fault.clear()
-        self._notified_before_fault = len(stack.receiver.notifications)
+        seen: list[AlertView] = []
+        notified_before = len(stack.receiver.notifications)
         fault_at = time.monotonic()
-        if self.fault is not None:
-            stack.inject(self.fault.simulator_fault, self.fault.arguments)
-            self._moment = replace(self._moment, fault_at=fault_at - self._started)
-            self.report(f"FAULT {self.fault.name}: {self.fault.describes}")
-        quiet_seconds = self.fault.quiet_seconds if self.fault else 0.0
-        settled_at = fault_at + quiet_seconds
+        stack.inject(self.fault.simulator_fault, self.fault.arguments)
+        self._moment = replace(self._moment, fault_at=fault_at - self._started)
+        self.report(f"FAULT {self.fault.name}: {self.fault.describes}")
+        settled_at = fault_at + self.fault.quiet_seconds
         while True:
-            self.watch(stack)
-            notifications = stack.receiver.notifications[self._notified_before_fault :]
-            verdict = judge(self.fault, self._seen_since_fault, notifications)
+            seen.extend(self.watch(stack))
+            verdict = judge(self.fault, seen, stack.receiver.notifications[notified_before:])
             now = time.monotonic()
             if verdict.missing:
                 # What must not come is looked for after the last alert that had to come.
-                settled_at = now + quiet_seconds
-            if (verdict.holds and now >= settled_at) or now >= fault_at + _FAULT_LIMIT_SECONDS:
+                settled_at = now + self.fault.quiet_seconds
+            if now >= min(settled_at, fault_at + _FAULT_LIMIT_SECONDS):
                 return verdict
-            if verdict.unexpected or verdict.disturbing:
-                settled_at = min(settled_at, now + quiet_seconds)
-                if now >= settled_at:
-                    return verdict
             time.sleep(_POLL_SECONDS)
 
     def watch(self, stack: Stack) -> tuple[AlertView, ...]:
@@ -122,7 +113,6 @@ class Run:
         new = changes(self._moment.alerts, alerts, now)
         for change in new:
             self.show(change)
-        self._seen_since_fault.extend(alerts)
         self._moment = replace(self._moment, now=now, alerts=alerts, changes=(*self._moment.changes, *new))
         write_page(self._moment, self.page)
         return alerts

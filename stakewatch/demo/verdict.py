@@ -41,13 +41,11 @@ def fulfilled(
     )
 
 
-def judge(
-    fault: DemoFault | None, seen: Iterable[AlertView], notifications: Iterable[Notification]
-) -> Verdict:
-    """Judge all states that alerts were seen in since the fault; without a fault nothing may fire."""
+def judge(fault: DemoFault, seen: Iterable[AlertView], notifications: Iterable[Notification]) -> Verdict:
+    """Judge all states that alerts were seen in since the fault; what it does not expect may not fire."""
     views = [view for view in seen if view.state in {State.FIRING, State.INHIBITED}]
     notes = tuple(notifications)
-    expected = fault.expected if fault else ()
+    expected = fault.expected
     return Verdict(
         missing=tuple(one for one in expected if not fulfilled(one, views, notes)),
         unexpected=tuple(

@@ -46,7 +46,7 @@ class AlertView:
 
 @dataclass(frozen=True)
 class Change:
-    """An alert that changed its state, `at` seconds after the demo's fault clock began."""
+    """An alert that changed its state, `at` seconds after the parts of the demo were up."""
 
     at: float
     alert: AlertView

@@ -16,6 +16,10 @@ FAULT = DemoFault(
     ),
 )
 
+HARMLESS = DemoFault(
+    name="withdrawals", describes="balances fall", why="no fault at all", simulator_fault="withdrawal_sweep"
+)
+
 
 def view(name: str, state: State, inhibited_by: tuple[str, ...] = (), **labels: str) -> AlertView:
     return AlertView(
@@ -83,11 +87,11 @@ def test_a_pending_alert_is_neither_expected_nor_unexpected() -> None:
 
 def test_the_watchdog_always_fires() -> None:
     watchdog = view("Watchdog", State.FIRING)
-    assert judge(None, [watchdog], [note("Watchdog")]).holds
+    assert judge(HARMLESS, [watchdog], [note("Watchdog")]).holds
 
 
-def test_without_a_fault_any_alert_is_unexpected() -> None:
-    assert not judge(None, [CAUSE], []).holds
+def test_after_what_is_no_fault_any_alert_is_unexpected() -> None:
+    assert judge(HARMLESS, [CAUSE], []).unexpected == (CAUSE,)
 
 
 def test_fault_names_are_unique_and_found() -> None:
