@@ -14,6 +14,7 @@ FIRING = 'ALERTS{alertstate="firing",area="monitoring",alertname!="Watchdog",clu
 NEEDS_ITS_OWN = "Needs Prometheus to scrape itself; absent with a managed evaluator such as AMP."
 NEEDS_ALERTMANAGER = "Needs Prometheus to scrape Alertmanager; absent with a managed one."
 
+MESSAGES = "alertmanager_notifications"
 PROMETHEUS_LABELS = "cluster, instance, version"
 NODES = 'source="nodes"'
 STATE = 'source="state"'
@@ -318,11 +319,11 @@ ALERTING = row(
         unit="cps",
         queries=(
             Query(
-                f"sum by (cluster, integration) ({per_second('alertmanager_notifications_total')}) > 0",
+                f"sum by (cluster, integration) ({per_second(MESSAGES + '_total')}) > 0",
                 "{{integration}}",
             ),
             Query(
-                f"sum by (cluster, integration) ({per_second('alertmanager_notifications_failed_total')}) > 0",
+                f"sum by (cluster, integration) ({per_second(MESSAGES + '_failed_total')}) > 0",
                 "{{integration}} failed",
             ),
         ),

@@ -1,4 +1,4 @@
-"""Checks on boards: the models of Grafana, the linter's rules, the catalogue, and the generated files."""
+"""Checks on boards: Grafana's models, the linter's rules, the catalogue, links, and the generated files."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,28 @@ def generated_files(bundle: Bundle, _configuration: Configuration) -> Iterator[F
     for difference in compare(files, committed(bundle)):
         mend = "run `stakewatch dashboards` and commit what it writes; delete what no module makes"
         yield Finding(difference.path, 1, f"the file {difference.what}", mend)
+
+
+@check(
+    "grafana/links", "A link of an alert or a board to a board, or a variable of one, that does not exist."
+)
+def links(bundle: Bundle, configuration: Configuration) -> Iterator[Finding]:
+    """Yield the links that would open nothing, or a board that does not know what it is told."""
+    require_extra()
+    from stakewatch.grafana.references import flaws_of, flaws_of_template, links_of  # noqa: PLC0415
+    from stakewatch.grafana.rulefiles import alert_rules, dashboard_url, line_of_alert  # noqa: PLC0415
+
+    boards = list(_boards(bundle, configuration))
+    by_uid = {str(board["uid"]): board for _, board in boards}
+    mend = f"name one of {', '.join(sorted(by_uid))}, or give the board the variable"
+    for source, board in boards:
+        for url in dict.fromkeys(links_of(board)):
+            for flaw in flaws_of(url, by_uid):
+                yield Finding(source.path, 1, f"a link of the board: {flaw}", mend)
+    for path, rule in alert_rules(bundle.rules):
+        for flaw in flaws_of_template(dashboard_url(rule), by_uid):
+            message = f"the dashboard_url of {rule['alert']}: {flaw}"
+            yield Finding(path, line_of_alert(path, str(rule["alert"])), message, mend)
 
 
 def _boards(bundle: Bundle, configuration: Configuration) -> "Iterator[tuple[Source, Mapping[str, Any]]]":

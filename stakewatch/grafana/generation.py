@@ -71,7 +71,8 @@ def load_board(path: Path) -> Source:
         raise InputError(
             f"this is not Python: {error.msg}", where=f"{path}:{error.lineno or 1}", mend="mend the line"
         ) from error
-    except Exception as error:  # A board is a person's code: whatever it raises is shown with its line.
+    except (Exception, SystemExit) as error:
+        # A board is a person's code: whatever it raises is shown with its line, and it ends nobody's run.
         raise InputError(
             f"the module fails: {type(error).__name__}: {error}",
             where=f"{path}:{_line_in(path, error)}",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from stakewatch.bundle.document import read_text
 from stakewatch.errors import InputError
 
 
@@ -14,8 +15,12 @@ def rules_of(path: Path) -> Iterator[Mapping[str, object]]:
     Raises InputError (file:line) when it is no rule file.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        document = yaml.safe_load(read_text(path))
+    except RecursionError as error:
+        raise InputError(
+            "nested too deeply for a rule file", where=str(path), mend="is it the right file?"
+        ) from error
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise InputError(
@@ -31,6 +36,27 @@ def rules_of(path: Path) -> Iterator[Mapping[str, object]]:
         if not isinstance(rules, list):
             raise InputError("a group has no rules", where=f"{path}:1", mend="write `rules:` with a list")
         yield from (rule for rule in rules if isinstance(rule, dict))
+
+
+def alert_rules(folder: Path) -> Iterator[tuple[Path, Mapping[str, object]]]:
+    """Yield the alerts of all rule files in `folder`, each with its file.
+
+    Raises InputError (file:line) when one of them is no rule file.
+    """
+    for path in sorted(folder.glob("*.yaml")):
+        yield from ((path, rule) for rule in rules_of(path) if "alert" in rule)
+
+
+def dashboard_url(rule: Mapping[str, object]) -> str:
+    """Return the template of an alert's link to a board, empty where it has none."""
+    annotations = rule.get("annotations")
+    return str(annotations.get("dashboard_url", "")) if isinstance(annotations, dict) else ""
+
+
+def line_of_alert(path: Path, name: str) -> int:
+    """Return the line on which an alert begins, or 1 when it is written in another way than ours."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next((number for number, line in enumerate(lines, 1) if line.strip() == f"- alert: {name}"), 1)
 
 
 def recorded_series(folder: Path) -> frozenset[str]:
