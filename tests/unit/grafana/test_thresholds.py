@@ -109,7 +109,7 @@ def test_a_file_that_is_no_rule_file_is_refused_with_its_name(
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "some.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="not YAML"):
+    with pytest.raises(InputError, match="not UTF-8"):
         load_alerts(tmp_path, Configuration())
 
 
