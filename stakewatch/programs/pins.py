@@ -101,7 +101,7 @@ PROMETHEUS = GoBuild(
             "prometheus": "github.com/prometheus/prometheus/cmd/prometheus",
         }
     ),
-    # File and static discovery are always in; Kubernetes is needed by the configurations that we render.
+    # File and static discovery are always in; Kubernetes, so that configurations for it can be checked.
     tags=("remove_all_sd", "enable_kubernetes_sd"),
     linker_flags=("-s", "-w", "-X", f"{_COMMON_VERSION}=3.15.0"),
 )

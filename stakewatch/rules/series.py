@@ -11,9 +11,9 @@ from stakewatch.catalogue.inventory import EXPORTER
 from stakewatch.promql import Selector, selectors
 from stakewatch.promql.tree import NAME_LABEL, LabelMatcher
 
-# Set by relabelling and not by a component; the last three on Kubernetes only.
+# Set by relabelling, not by a component: `exporter` on what it says, the last three on Kubernetes only.
 TARGET_LABELS = frozenset(
-    {"cluster", "region", "network", "role", "implementation", "instance", "job"}
+    {"cluster", "region", "network", "role", "implementation", "instance", "job", "exporter"}
     | {"namespace", "pod", "container"}
 )
 _MOST_NAMES = 5

@@ -24,6 +24,7 @@ def messages(expression: str) -> list[str]:
     [
         'max by (instance) (stakewatch_node_up{role="beacon"}) == 0',
         'stakewatch_topology_info{priority="primary"}',
+        'stakewatch_node_up{exporter="hoodi/exporter-1"}',
         'stakewatch_validators{status=~"active_.*"}',
         'stakewatch_group_info{label_mev="on"}',
         'rate(stakewatch_request_duration_seconds_bucket{le="0.5"}[5m])',
