@@ -124,4 +124,10 @@ def _outcome(
         )
     except StakewatchError as raised:
         error = raised
+    except OSError as raised:
+        error = StakewatchError(
+            f"cannot be read or written: {raised.strerror or raised}",
+            where=str(raised.filename or bundle.root),
+            mend="check what stands there and its permissions",
+        )
     return Outcome(check=one, findings=findings, error=error, seconds=time.monotonic() - started)

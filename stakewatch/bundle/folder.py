@@ -58,10 +58,17 @@ def find_bundle(start: Path) -> Bundle:
 
     Raises InputError when no folder from `start` upwards has `rules/`.
     """
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        if (folder / "rules").is_dir():
-            return Bundle(root=folder)
+    try:
+        start = start.resolve()
+        for folder in (start, *start.parents):
+            if (folder / "rules").is_dir():
+                return Bundle(root=folder)
+    except (OSError, RuntimeError) as error:
+        # Python reports a circle of symbolic links as a RuntimeError.
+        reason = error.strerror if isinstance(error, OSError) else "symbolic links lead in a circle"
+        raise InputError(
+            f"cannot be the bundle's folder: {reason}", where=str(start), mend="name it with --bundle DIR"
+        ) from error
     raise InputError(
         "no bundle folder here: no folder from here upwards has rules/",
         where=str(start),

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stakewatch.errors import StakewatchError
+from stakewatch.bundle.document import read_text
+from stakewatch.errors import InputError, StakewatchError
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
     {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "==": operator.eq}
@@ -98,7 +99,7 @@ def load_report(path: Path) -> Report:
     Raises StakewatchError when the file is missing, unreadable or no report.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path), parse_constant=_no_number)
         report = Report(
             report=_text(content["report"]),
             revision=_text(content["revision"]),
@@ -113,9 +114,9 @@ def load_report(path: Path) -> Report:
                 for figure in content["figures"]
             ),
         )
-    except OSError as error:
+    except InputError as error:
         raise StakewatchError(
-            f"cannot be read: {error.strerror}", where=str(path), mend="measure first"
+            f"cannot be read: {error.what}", where=str(path), mend="measure first"
         ) from error
     except KeyError as error:
         raise StakewatchError(f"no report: {error} is missing", where=str(path), mend=_MEND) from error
@@ -181,9 +182,13 @@ def revision(folder: Path | None = None) -> str:
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - JSON
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r:.60} is no text")
+    if not isinstance(value, str) or not value.isprintable():
+        raise TypeError(f"{value!a:.60} is no text that can be printed")
     return value
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def _number(value: Any) -> float:  # noqa: ANN401 - JSON

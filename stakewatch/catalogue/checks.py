@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from stakewatch.bundle.checks import Finding, check
 from stakewatch.bundle.configuration import Configuration
+from stakewatch.bundle.document import read_text
 from stakewatch.bundle.folder import Bundle
 from stakewatch.catalogue.components import load_component
 from stakewatch.catalogue.contract import load_contract
@@ -44,9 +45,14 @@ def component_schema() -> dict[str, Any]:
 
 def _component_findings(path: Path) -> Iterator[Finding]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         content = json.loads(text)
-    except (OSError, ValueError) as error:
+    except InputError as error:
+        yield Finding(
+            path=path, line=1, message=f"not valid JSON: {error.what}", mend="mend or restore the file"
+        )
+        return
+    except (RecursionError, ValueError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
         yield Finding(
             path=path, line=line, message=f"not valid JSON: {error}", mend="mend or restore the file"

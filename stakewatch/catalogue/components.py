@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from stakewatch.bundle.document import read_text
 from stakewatch.errors import InputError
 
 _SUFFIXES: Mapping[str | None, tuple[str, ...]] = MappingProxyType(
@@ -148,12 +149,8 @@ def load_component(path: Path) -> Component:
     Raises InputError when it is unreadable, no JSON, or lacks what every component has.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         return _component(path, content)
-    except OSError as error:
-        raise InputError(
-            f"cannot be read: {error.strerror}", where=str(path), mend="check the file"
-        ) from error
     except json.JSONDecodeError as error:
         raise InputError(
             f"not valid JSON: {error.msg}", where=f"{path}:{error.lineno}", mend="check commas and quotes"

@@ -22,7 +22,7 @@ def progress_console() -> Console:
 
 def print_json(data: Any) -> None:  # noqa: ANN401 - whatever json can write
     """Print `data` on stdout as indented JSON, keys in the order given."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
 def _console(stream: IO[str]) -> Console:

@@ -1,5 +1,6 @@
 """`stakewatch report`: all measured figures side by side, and whether their bars hold."""
 
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import click
 
 from stakewatch.bundle.folder import find_bundle
-from stakewatch.bundle.reports import Report, load_report, print_reports
+from stakewatch.bundle.reports import Figure, Report, load_report, print_reports
 from stakewatch.cli.options import bundle_option, json_option
 from stakewatch.cli.output import console, print_json
 from stakewatch.errors import StakewatchError
@@ -35,7 +36,7 @@ def command(bundle_folder: Path, *, as_json: bool) -> None:
                 {
                     **asdict(report),
                     "holds": report.holds,
-                    "figures": [{**asdict(figure), "holds": figure.holds} for figure in report.figures],
+                    "figures": [_as_data(figure) for figure in report.figures],
                 }
                 for report in reports
             ]
@@ -50,3 +51,9 @@ def command(bundle_folder: Path, *, as_json: bool) -> None:
         )
     if unreadable or not all(report.holds for report in reports):
         sys.exit(1)
+
+
+def _as_data(figure: Figure) -> dict[str, object]:
+    """Return a figure for JSON, which has no number for what was not measured."""
+    value = figure.value if math.isfinite(figure.value) else None
+    return {**asdict(figure), "value": value, "holds": figure.holds}

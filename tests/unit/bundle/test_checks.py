@@ -58,6 +58,14 @@ def test_a_check_that_cannot_be_carried_out_fails_and_the_others_still_run() -> 
     assert len(second.findings) == 1
 
 
+def test_a_check_that_cannot_read_a_file_says_which_and_the_others_still_run() -> None:
+    register("rules/a", error=IsADirectoryError(21, "Is a directory", "rules/a.yaml"))
+    register("rules/b", finding(1))
+    first, second = run()
+    assert "rules/a.yaml: cannot be read or written: Is a directory" in str(first.error)
+    assert len(second.findings) == 1
+
+
 def test_a_mistake_of_ours_in_a_check_is_not_swallowed() -> None:
     register("rules/a", error=ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):

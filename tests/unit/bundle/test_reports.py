@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,8 @@ def test_a_claim_in_the_file_that_a_bar_holds_is_not_believed(tmp_path: Path) ->
         '{"report": 1, "revision": "b", "seconds": 1, "figures": []}',
         '{"report": "a", "revision": "b", "seconds": 1, "figures": [{"name": "x", "value": 1, "unit": ""}]}',
         '{"report":"","revision":"","seconds":1,"figures":[{"name":"","value":1,"unit":"","bar":"1"}]}',
+        '{"report": "a", "revision": "b", "seconds": NaN, "figures": []}',
+        '{"report": "a", "revision": "\\u001b[2J", "seconds": 1, "figures": []}',
         "[" * 100_000,
     ],
 )
@@ -101,6 +104,13 @@ def test_a_broken_file_is_named_and_is_no_input_error(tmp_path: Path, text: str)
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StakewatchError, match="cannot be read"):
         load_report(tmp_path / "x.json")
+
+
+def test_a_pipe_in_place_of_a_report_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.json")
+    with pytest.raises(StakewatchError, match="not a regular file") as caught:
+        load_report(tmp_path / "x.json")
+    assert caught.value.exit_code == 1
 
 
 def test_concluding_writes_prints_and_answers_with_the_exit_code(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_metric_that_stands_twice_is_found(tmp_path: Path) -> None:
     assert found.message == "the metric a stands a second time"
 
 
-@pytest.mark.parametrize(("text", "line"), [("", 1), ('{\n"a": }', 2), ("\udcff", 1)])
+@pytest.mark.parametrize(("text", "line"), [("", 1), ('{\n"a": }', 2), ("\udcff", 1), ("[" * 100_000, 1)])
 def test_a_file_that_is_no_json_is_found(tmp_path: Path, text: str, line: int) -> None:
     path = component(tmp_path, [])
     path.write_bytes(text.encode("utf-8", "surrogateescape"))

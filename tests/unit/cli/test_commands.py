@@ -1,6 +1,7 @@
 """`build`, `check`, `report` and `config` from the command line."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,14 @@ def test_outside_a_bundle_there_is_a_message(run: Run, tmp_path: Path) -> None:
     assert "no bundle folder here" in answer.err
 
 
+def test_a_bundle_that_can_be_no_folder_is_an_input_error(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for folder in (tmp_path / "loop", "x" * 5000):
+        answer = run("build", "--bundle", folder)
+        assert answer.code == 2
+        assert "cannot be the bundle's folder" in answer.err
+
+
 @pytest.mark.usefixtures("network_target")
 def test_build_lists_its_targets_without_building(run: Run, bundle: Path) -> None:
     assert "the network's name" in run("build", "--list", "--bundle", bundle).out
@@ -133,6 +142,14 @@ def test_report_exits_1_when_a_bar_does_not_hold(
     assert word in answer.out
     (report,) = json.loads(run("report", "--bundle", bundle, "--json").out)
     assert report["holds"] is (code == 0)
+
+
+def test_what_was_not_measured_is_null_in_json(run: Run, bundle: Path) -> None:
+    figures(bundle, math.nan)
+    answer = run("report", "--bundle", bundle, "--json")
+    assert answer.code == 1
+    (report,) = json.loads(answer.out, parse_constant=pytest.fail)
+    assert report["figures"][0]["value"] is None
 
 
 def test_report_shows_the_sound_reports_beside_a_broken_one_and_exits_1(run: Run, bundle: Path) -> None:

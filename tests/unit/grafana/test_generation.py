@@ -36,6 +36,7 @@ def module(folder: Path, text: str) -> Path:
     [
         ("x = 1\ndashboard = (\n", 2, "this is not Python"),
         ("x = 1\n\nraise ValueError('no')\n", 3, "the module fails: ValueError: no"),
+        ("import sys\nsys.exit(0)\n", 2, "the module fails: SystemExit: 0"),
         ("import json\njson.loads('{')\n", 2, "JSONDecodeError"),
         ("import nothing_of_this_name\n", 1, "ModuleNotFoundError"),
         ("x = 1\n", 1, "defines no name `dashboard`"),
