@@ -252,6 +252,6 @@ def _builder_fields(values: Mapping[str, object], historical_roots: int) -> tupl
         _Fixed("builder_pending_payments", payment * 2 * slots),
         _Variable("builder_pending_withdrawals", _OPAQUE),
         _Variable("latest_execution_payload_bid", _OPAQUE),
-        _Variable("payload_expected_withdrawals", _OPAQUE),
+        _Variable("payload_expected_withdrawals", 8 + 8 + 20 + 8),
         _Fixed("ptc_window", 8 * specification_number(values, "PTC_SIZE") * epochs * slots),
     )
