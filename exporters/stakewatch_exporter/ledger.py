@@ -92,6 +92,7 @@ class Ledger:
     def __init__(self, groups: Iterable[Group], tree: BlockTree) -> None:
         groups = tuple(groups)
         self.keys = KeyBook(groups)
+        self.disabled = frozenset(group.name for group in groups if not group.enabled)
         self.tree = tree
         self.branch: tuple[Block, ...] = ()
         self.counters: dict[str, GroupCounters] = {group.name: GroupCounters() for group in groups}
@@ -304,16 +305,19 @@ class Ledger:
         }
 
     def not_earning_keys(self) -> list[int] | None:
-        """Return the indices of active keys that earned nothing in the last two epochs, None when unknown."""
+        """Return the indices of active keys that earned nothing in the last two epochs, None when unknown.
+
+        Keys of a disabled group are not among them: that they earn nothing is as it must be.
+        """
         if len(self.readings) < _READINGS_KEPT:
             return None
         first, _, last = self.readings
         if last.epoch - first.epoch != _READINGS_KEPT - 1 or first.earned is None or last.earned is None:
             return None
         found = []
-        for index in self.keys.by_index:
+        for index, key in self.keys.by_index.items():
             validator = last.validators.get(index)
-            if validator is None or not validator.status.is_active:
+            if key.group in self.disabled or validator is None or not validator.status.is_active:
                 continue
             if validator.activation_epoch > last.epoch - _EPOCHS_UNTIL_PAID:
                 continue

@@ -314,7 +314,9 @@ def key_samples(ledger: Ledger, limit: int) -> Iterable[Sample]:
         if index in ledger.accounts:
             yield Sample(families.VALIDATOR_EARNED, labels, ledger.accounts[index].earned)
         yield Sample(families.VALIDATOR_BALANCE, labels, validator.balance)
-        yield Sample(families.VALIDATOR_ACTIVE, labels, int(validator.status.is_active))
+        if key.group not in ledger.disabled:
+            # Rules take an active key that earns nothing for a loss; a disabled one must earn nothing.
+            yield Sample(families.VALIDATOR_ACTIVE, labels, int(validator.status.is_active))
 
 
 def revision() -> str:

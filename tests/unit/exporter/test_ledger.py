@@ -1,13 +1,15 @@
 """The books: earned, withdrawals, deposits, proposals, what settles and what does not."""
 
+from dataclasses import replace
+
 import pytest
 
 from stakewatch.ethereum.beacon_api import Status
 from stakewatch.ethereum.rewards import ExecutionReward, RewardSource
-from stakewatch_exporter.blocks import Anchor
+from stakewatch_exporter.blocks import Anchor, BlockTree
 from stakewatch_exporter.ledger import Ledger, ProposalRewards
 
-from .conftest import ETH, block, follow, ledger, root, validator, validators
+from .conftest import ETH, block, follow, groups, ledger, root, validator, validators
 
 FULL = 32 * ETH
 EPOCH = 8
@@ -198,6 +200,15 @@ def test_who_earned_nothing_in_two_epochs_is_told() -> None:
     assert books.not_earning_keys() == [2]
     assert books.figures(is_leaking=False)["alpha"].not_earning == 0
     assert books.figures(is_leaking=False)["bravo"].not_earning == 1
+
+
+def test_a_key_of_a_disabled_group_is_not_blamed_for_earning_nothing() -> None:
+    alpha, bravo = groups()
+    books = Ledger((alpha, replace(bravo, enabled=False)), BlockTree(Anchor(8, root(8))))
+    for epoch in (3, 4, 5):
+        _read(books, epoch)
+    assert books.not_earning_keys() == [0, 1]
+    assert books.figures(is_leaking=False)["bravo"].not_earning == 0
 
 
 @pytest.mark.parametrize("is_leaking", [True, None])

@@ -1,5 +1,6 @@
 """Versions compared, and what the page says when nothing is known."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import aiohttp
@@ -8,12 +9,14 @@ import pytest
 from stakewatch.bundle.configuration import Configuration, ExporterSettings, Node, Role
 from stakewatch.ethereum.specification import Specification
 from stakewatch_exporter.agreement import Chain
+from stakewatch_exporter.blocks import Anchor, BlockTree
 from stakewatch_exporter.follower import Follower
+from stakewatch_exporter.ledger import Ledger
 from stakewatch_exporter.log import Changes
 from stakewatch_exporter.service import Service
-from stakewatch_exporter.snapshot import is_outdated, version_numbers
+from stakewatch_exporter.snapshot import is_outdated, key_samples, version_numbers
 
-from .conftest import ETH, groups, ledger, validators
+from .conftest import ETH, groups, ledger, root, validators
 
 FULL = 32 * ETH
 
@@ -56,6 +59,20 @@ async def test_beyond_the_limit_keys_have_no_series_and_are_counted() -> None:
             page = service.metrics().decode()
             assert page.count("\nstakewatch_validator_earned_gwei{") == 2
             assert f'family="stakewatch_validator_earned_gwei"}} {cut}\n' in page
+
+
+def test_a_key_of_a_disabled_group_is_shown_but_not_as_one_that_should_earn() -> None:
+    alpha, bravo = groups()
+    books = Ledger((alpha, replace(bravo, enabled=False)), BlockTree(Anchor(8, root(8))))
+    books.read(1, 8, validators(dict.fromkeys(range(3), FULL)), {})
+    shown: dict[str, set[str]] = {}
+    for sample in key_samples(books, 10):
+        shown.setdefault(sample.family.name, set()).add(sample.labels["validator_index"])
+    assert shown == {
+        "stakewatch_validator_earned_gwei": {"0", "1", "2"},
+        "stakewatch_validator_balance_gwei": {"0", "1", "2"},
+        "stakewatch_validator_active": {"0", "1"},
+    }
 
 
 async def test_before_anything_is_known_the_page_says_little_and_nothing_false() -> None:
