@@ -1,0 +1,156 @@
+"""`stakewatch coverage`: which cases the tests of each alert prove."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from stakewatch.bundle.folder import find_bundle
+from stakewatch.bundle.reports import conclude_report
+from stakewatch.cli.options import bundle_option, json_option
+from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.rules.coverage import AlertCoverage, Coverage, Verdict, coverage_report, measure_coverage
+from stakewatch.rules.twins import Case
+
+_LONGEST_SUBJECT = 70
+
+
+@click.command(short_help="Find the cases that no test of an alert proves.")
+@bundle_option
+@click.option(
+    "--rules",
+    "rules",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH",
+    help="Rule files (default: the bundle's).",
+)
+@click.option(
+    "--tests",
+    "tests",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH",
+    help="Their promtool tests (default: the bundle's).",
+)
+@click.option("--report", "with_report", is_flag=True, help="Also write build/reports/coverage.json.")
+@json_option
+def command(
+    bundle_folder: Path, rules: Path | None, tests: Path | None, *, with_report: bool, as_json: bool
+) -> None:
+    """Run every promtool test with changed copies of the alerts, and show which changes the tests notice.
+
+    Works on any rules and tests: name a folder or a file of each with --rules and --tests. Exits 1 when a
+    case of an alert is not proved, or a test does not pass.
+    """
+    if with_report and (as_json or rules is not None or tests is not None):
+        raise click.UsageError("--report is about the bundle, and a table: give it alone")
+    if rules is None or tests is None:
+        bundle = find_bundle(bundle_folder)
+        rules, tests = rules or bundle.rules, tests or bundle.rule_tests
+    progress = Progress(
+        TextColumn("coverage"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=progress_console(),
+        transient=True,
+    )
+    with progress:
+        task = progress.add_task("coverage", total=None)
+        coverage = measure_coverage(
+            rules, tests, lambda done, of: progress.update(task, completed=done, total=of)
+        )
+    if as_json:
+        print_json(_as_data(coverage))
+    else:
+        _print(coverage)
+    held = True
+    if with_report:
+        bundle = find_bundle(bundle_folder)
+        held = conclude_report(coverage_report(coverage, bundle.root), bundle.reports, console()) == 0
+    if not held or not coverage.complete:
+        sys.exit(1)
+
+
+def _print(coverage: Coverage) -> None:
+    output = console()
+    table = Table("alert", "tests", *Case, box=None, header_style="bold", pad_edge=False)
+    for alert in coverage.alerts:
+        table.add_row(alert.name, str(alert.tests), *(_mark(alert, case) for case in Case))
+    output.print(table)
+    for alert in coverage.alerts:
+        for verdict in alert.missing:
+            output.print(f"{_shown(alert.path)}:{alert.line}: {alert.name}: {_what(verdict)}", soft_wrap=True)
+            output.print(f"  {verdict.mend}", soft_wrap=True)
+    for remark in coverage.remarks:
+        output.print(f"{_shown(remark.path)}:{remark.line}: {remark.message}", soft_wrap=True)
+        output.print(f"  {remark.mend}", soft_wrap=True)
+    output.print(
+        f"{len(coverage.alerts)} alerts, {coverage.tests} tests: {coverage.proved} of {coverage.points} "
+        f"points proved, {_percent(coverage)} %",
+        soft_wrap=True,
+    )
+
+
+def _percent(coverage: Coverage) -> str:
+    """Never rounded up: 100 means all."""
+    return f"{int(coverage.percent * 10) / 10:g}"
+
+
+def _mark(alert: AlertCoverage, case: Case) -> str:
+    verdicts = alert.of(case)
+    if not verdicts:
+        return "-"
+    proved = sum(verdict.proved for verdict in verdicts)
+    if proved == len(verdicts):
+        return "yes"
+    return "NO" if len(verdicts) == 1 else f"{proved} of {len(verdicts)}"
+
+
+def _what(verdict: Verdict) -> str:
+    subject = verdict.point.subject
+    if len(subject) > _LONGEST_SUBJECT:
+        half = _LONGEST_SUBJECT // 2
+        subject = f"{subject[:half]} … {subject[-half:]}"
+    return f"no test proves {verdict.what}" + (f": {subject}" if subject else "")
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _as_data(coverage: Coverage) -> dict[str, object]:
+    return {
+        "complete": coverage.complete,
+        "percent": round(coverage.percent, 3),
+        "proved": coverage.proved,
+        "points": coverage.points,
+        "tests": coverage.tests,
+        "seconds": round(coverage.seconds, 3),
+        "alerts": [
+            {
+                "alert": alert.name,
+                "path": str(alert.path),
+                "line": alert.line,
+                "tests": alert.tests,
+                "points": [
+                    {
+                        "case": verdict.point.case.value,
+                        "of": verdict.point.subject or None,
+                        "proved": verdict.proved,
+                        "by": verdict.proof,
+                        "place": verdict.place,
+                        "mend": None if verdict.proved else verdict.mend,
+                    }
+                    for verdict in alert.verdicts
+                ],
+            }
+            for alert in coverage.alerts
+        ],
+        "not_counted": [
+            {"path": str(one.path), "line": one.line, "message": one.message, "mend": one.mend}
+            for one in coverage.remarks
+        ],
+    }

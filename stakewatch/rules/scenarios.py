@@ -1,0 +1,115 @@
+"""Scenarios: the tests of promtool test files as input series and the times at which alerts are looked at."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stakewatch.bundle.document import read_text
+from stakewatch.errors import InputError
+from stakewatch.promql import parse_duration
+from stakewatch.rules.files import RuleFile, compose, entries, load_rule_file
+from stakewatch.rules.unit_tests import UnitTestFile, load_unit_tests
+
+_SUFFIXES = (".yaml", ".yml")
+_MERGE = "tag:yaml.org,2002:merge"
+_DEFAULT_STEP_SECONDS = 60.0
+_KEPT = ("interval", "input_series", "external_labels", "external_url", "start_timestamp")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One test: `world` is what is given (as written, all scalars text), `looks` what is asserted of alerts.
+
+    `looks` maps each alert's name to the seconds of its assertions, each taken back to the evaluation that
+    promtool compares. `title` is the test's name, or its place where it has none.
+    """
+
+    test_file: UnitTestFile
+    rule_files: tuple[RuleFile, ...]
+    title: str
+    name: str | None
+    line: int
+    step_seconds: float
+    world: Mapping[str, Any]
+    looks: Mapping[str, tuple[float, ...]]
+
+
+class _TextLoader(yaml.SafeLoader):
+    """Reads every scalar as the text that was written, so that it can be written back unchanged."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the name and form are PyYAML's
+        first: [one for one in resolvers if one[0] == _MERGE]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def find_rule_files(place: Path) -> tuple[RuleFile, ...]:
+    """Return the rule files of a folder and its sub-folders, or the one file; known by their `groups`.
+
+    Raises InputError when there is none, or one is broken.
+    """
+    found = tuple(load_rule_file(path) for path in _with_field(place, "groups"))
+    if not found:
+        raise InputError("no rule files here", where=str(place), mend="name their folder with --rules")
+    return found
+
+
+def find_scenarios(place: Path) -> tuple[Scenario, ...]:
+    """Return every test of a folder and its sub-folders, or of the one file; known by its `tests`.
+
+    Raises InputError when there is none, or a test file or a rule file that it names is broken.
+    """
+    loaded: dict[Path, RuleFile] = {}
+    found: list[Scenario] = []
+    for path in _with_field(place, "tests"):
+        found += _scenarios(path, loaded)
+    if not found:
+        raise InputError("no tests of rules here", where=str(place), mend="name their folder with --tests")
+    return tuple(found)
+
+
+def _with_field(place: Path, field: str) -> Iterator[Path]:
+    """Yield the YAML files with this field at the top: names alone do not tell rules from tests."""
+    paths = [place] if place.is_file() else sorted(place.rglob("*"))
+    for path in paths:
+        if path.is_file() and (path.suffix in _SUFFIXES or path == place):
+            root = compose(read_text(path), path)
+            if isinstance(root, yaml.MappingNode) and field in entries(root, path, "the file"):
+                yield path
+
+
+def _scenarios(path: Path, loaded: dict[Path, RuleFile]) -> Iterator[Scenario]:
+    test_file = load_unit_tests(path)
+    rule_paths = {one for pattern, _ in test_file.rule_files for one in test_file.rule_paths(pattern)}
+    for rule_path in rule_paths:
+        if rule_path not in loaded:
+            loaded[rule_path] = load_rule_file(rule_path)
+    rule_files = tuple(loaded[rule_path] for rule_path in sorted(rule_paths))
+    # The loader only makes texts, lists and mappings of what `load_unit_tests` has accepted.
+    content = yaml.load(read_text(path), Loader=_TextLoader)  # noqa: S506 - derived from SafeLoader
+    step = test_file.evaluation_interval_seconds or _DEFAULT_STEP_SECONDS
+    for test, written in zip(test_file.tests, content["tests"] or (), strict=True):
+        looks: dict[str, list[float]] = {}
+        for case in test.cases:
+            if case.alert:
+                looks.setdefault(case.alert, []).append(_seconds(case.at, step, path, case.line))
+        yield Scenario(
+            test_file=test_file,
+            rule_files=rule_files,
+            title=test.name or f"{path.name}:{test.line}",
+            name=test.name,
+            line=test.line,
+            step_seconds=step,
+            world={key: written[key] for key in _KEPT if written.get(key)},
+            looks={alert: tuple(sorted(set(times))) for alert, times in looks.items()},
+        )
+
+
+def _seconds(at: str, step: float, path: Path, line: int) -> float:
+    try:
+        return parse_duration(at) // step * step
+    except InputError as error:
+        raise InputError(f"eval_time: {error.what}", where=f"{path}:{line}", mend=error.mend) from error
