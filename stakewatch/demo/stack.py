@@ -58,7 +58,8 @@ class Stack:
 
         Raises StakewatchError when the simulator refuses it.
         """
-        answer = requests.post(f"{self.simulator}/faults/{fault}", json=dict(arguments), timeout=5)
+        with _session() as http:
+            answer = http.post(f"{self.simulator}/faults/{fault}", json=dict(arguments), timeout=5)
         if not answer.ok:
             raise StakewatchError(f"the simulator refused the fault {fault}: {answer.text}")
 
@@ -150,13 +151,21 @@ def _start_exporter(folder: Path, port: int) -> Process:
     )
 
 
+def _session() -> requests.Session:
+    """Return a session that goes straight to loopback, whatever proxy the environment names."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 def _wait_for(url: str, process: Process) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while True:
         process.expect_running()
         try:
-            if requests.get(url, timeout=1).ok:
-                return
+            with _session() as http:
+                if http.get(url, timeout=1).ok:
+                    return
         except requests.RequestException as error:
             last = str(error)
         else:
@@ -172,8 +181,7 @@ def _prometheus_configuration(configuration: Configuration, exporter_port: int, 
     """Return a configuration that scrapes once a slot: the simulator's targets and the exporter."""
     node = configuration.nodes[0]
     target = exporter_target(
-        "127.0.0.1",
-        exporter_port,
+        f"127.0.0.1:{exporter_port}",
         network=configuration.network,
         place={"cluster": node.cluster, "region": node.region},
     )

@@ -1,5 +1,7 @@
 """How the exporter is scraped: one job and one target, the same in every Prometheus configuration of ours."""
 
+from stakewatch.bundle.configuration import ExporterSettings
+
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a person may have configured
 
 
@@ -17,15 +19,24 @@ def exporter_job(**discovery: object) -> dict[str, object]:
     }
 
 
-def exporter_target(host: str, port: int, *, network: str, place: dict[str, str]) -> dict[str, object]:
-    """Return the target of the exporter that listens on `host` and `port`, with the labels of the contract.
+def exporter_address(settings: ExporterSettings) -> str:
+    """Return HOST:PORT at which Prometheus asks the exporter: as configured, else where it listens.
 
-    `place` holds its `cluster` and `region`. An exporter that listens everywhere is asked on loopback.
+    An exporter that listens everywhere is asked on loopback.
     """
-    address = _ANY_ADDRESS.get(host, host)
-    shown = f"[{address}]" if ":" in address else address
+    if settings.address is not None:
+        return settings.address
+    host = _ANY_ADDRESS.get(settings.listen_host, settings.listen_host)
+    return f"[{host}]:{settings.listen_port}" if ":" in host else f"{host}:{settings.listen_port}"
+
+
+def exporter_target(address: str, *, network: str, place: dict[str, str]) -> dict[str, object]:
+    """Return the target of the exporter at `address`, with the labels of the contract.
+
+    `place` holds its `cluster` and `region`.
+    """
     return {
-        "targets": [f"{shown}:{port}"],
+        "targets": [address],
         "labels": {
             **place,
             "network": network,

@@ -11,7 +11,7 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.targets import target
 from stakewatch.rules.files import load_rule_files, print_rule_file
 from stakewatch.rules.overriding import apply_configuration
-from stakewatch.rules.scraping import exporter_job, exporter_target
+from stakewatch.rules.scraping import exporter_address, exporter_job, exporter_target
 
 _TARGET_KINDS = ("staking", "platform")
 _HEADING = """\
@@ -83,11 +83,7 @@ def build_prometheus(bundle: Bundle, configuration: Configuration, folder: Path)
 
 
 def _exporter_target(configuration: Configuration) -> list[dict[str, object]]:
-    exporter = configuration.exporter
     nodes = configuration.nodes
     place = {"cluster": nodes[0].cluster, "region": nodes[0].region} if nodes else {}
-    return [
-        exporter_target(
-            exporter.listen_host, exporter.listen_port, network=configuration.network, place=place
-        )
-    ]
+    address = exporter_address(configuration.exporter)
+    return [exporter_target(address, network=configuration.network, place=place)]

@@ -2,13 +2,14 @@
 
 import pytest
 
-from stakewatch.rules.scraping import exporter_job, exporter_target
+from stakewatch.bundle.configuration import ExporterSettings
+from stakewatch.rules.scraping import exporter_address, exporter_job, exporter_target
 
 PLACE = {"cluster": "staking-1", "region": "eu-west-1"}
 
 
 def test_the_exporter_carries_every_label_of_the_contract() -> None:
-    target = exporter_target("127.0.0.1", 9120, network="hoodi", place=PLACE)
+    target = exporter_target("127.0.0.1:9120", network="hoodi", place=PLACE)
     assert target == {
         "targets": ["127.0.0.1:9120"],
         "labels": {
@@ -34,7 +35,13 @@ def test_the_exporter_carries_every_label_of_the_contract() -> None:
     ],
 )
 def test_its_address_is_one_that_can_be_asked(host: str, address: str) -> None:
-    assert exporter_target(host, 9120, network="hoodi", place=PLACE)["targets"] == [address]
+    assert exporter_address(ExporterSettings(listen_host=host, listen_port=9120)) == address
+
+
+def test_an_address_of_its_own_wins_over_where_it_listens() -> None:
+    assert (
+        exporter_address(ExporterSettings(address="exporter-1.internal:9120")) == "exporter-1.internal:9120"
+    )
 
 
 def test_its_own_labels_win_and_the_exporter_is_still_told_apart() -> None:
