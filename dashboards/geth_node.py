@@ -20,7 +20,7 @@ from stakewatch.grafana.variables import contract_variables
 
 GETH = Process(role="execution", implementation="geth")
 
-FIRING = f'ALERTS{{alertstate="firing",{CHOSEN},instance=~"$instance"}}'
+FIRING = GETH.firing
 
 # Geth empties its resetting timers with each scrape, so a point stands for the blocks or calls since the
 # last scrape. Their counts never go under rate(), and gaps between points are drawn over.

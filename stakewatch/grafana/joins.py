@@ -31,6 +31,20 @@ class Process:
     def _kind(self) -> str:
         return kind_of_process(self.role, self.implementation)
 
+    @property
+    def firing(self) -> str:
+        """The alerts that fire for the chosen processes, their machines, and no other kind of process.
+
+        Alerts on machines do not say what runs there: those of all machines are shown until an instance is
+        chosen. The Watchdog has no instance.
+        """
+        kind = "".join(
+            f',{label}=~"{value}|"'
+            for label, value in (("role", self.role), ("implementation", self.implementation))
+            if value
+        )
+        return f'ALERTS{{alertstate="firing",{CHOSEN},instance=~"$instance",instance!=""{kind}}}'
+
     def series(self, metric: str, *matchers: str) -> str:
         """Return a selector of `metric` for the chosen processes, with further `matchers`."""
         return f"{metric}{{{','.join((self.matchers, *matchers))}}}"

@@ -1,9 +1,11 @@
 """The demo's simulated fleet, the real exporter, and a real Prometheus and Alertmanager with our rules."""
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -12,6 +14,8 @@ import yaml
 from stakewatch.programs import servers
 from stakewatch.programs.process import Process, free_port
 from stakewatch.rules.scaling import scale_rule_files
+
+from . import kubernetes
 
 ROOT = Path(__file__).parents[3]
 # The plan's epochs take 8 seconds instead of 384.
@@ -27,9 +31,21 @@ EXPORTER: Mapping[str, str] = {
 _START_SECONDS = 30
 
 
+@dataclass(frozen=True)
+class Stack:
+    """The Prometheus that watches everything, itself included, and the address of the simulator's switch."""
+
+    prometheus: servers.Prometheus
+    control: str
+
+    def break_something(self, fault: str, **arguments: object) -> None:
+        """Switch a fault on in the simulator."""
+        requests.post(f"{self.control}/faults/{fault}", json=arguments, timeout=5).raise_for_status()
+
+
 @contextmanager
-def running(folder: Path) -> Iterator[servers.Prometheus]:
-    """Run everything in `folder`, and give the Prometheus that watches all of it, itself included."""
+def running(folder: Path) -> Iterator[Stack]:
+    """Run everything in `folder`."""
     with ExitStack() as stack:
         simulator_log = folder / "simulator.log"
         stack.enter_context(
@@ -39,6 +55,10 @@ def running(folder: Path) -> Iterator[servers.Prometheus]:
             )
         )
         _wait_for(lambda: '"ready"' in simulator_log.read_text(encoding="utf-8"), simulator_log)
+        ready = next(
+            line for line in simulator_log.read_text(encoding="utf-8").splitlines() if '"ready"' in line
+        )
+        kubernetes_address = stack.enter_context(kubernetes.serving())
         port = free_port()
         exporter = f"127.0.0.1:{port}"
         program = Path(sys.executable).with_name("stakewatch-exporter")
@@ -58,14 +78,27 @@ def running(folder: Path) -> Iterator[servers.Prometheus]:
         path = folder / "prometheus.yaml"
         path.write_text(
             yaml.safe_dump(
-                _configuration(exporter, alertmanager.url.removeprefix("http://"), prometheus_port)
+                _configuration(
+                    exporter,
+                    alertmanager.url.removeprefix("http://"),
+                    f"127.0.0.1:{prometheus_port}",
+                    kubernetes_address,
+                )
             ),
             encoding="utf-8",
         )
-        yield stack.enter_context(servers.prometheus(path, folder, port=prometheus_port))
+        prometheus = stack.enter_context(servers.prometheus(path, folder, port=prometheus_port))
+        yield Stack(prometheus, str(json.loads(ready)["control"]))
 
 
-def _configuration(exporter: str, alertmanager: str, prometheus_port: int) -> dict[str, object]:
+def _configuration(
+    exporter: str, alertmanager: str, prometheus: str, kube_state_metrics: str
+) -> dict[str, object]:
+    platform = {
+        "prometheus": prometheus,
+        "alertmanager": alertmanager,
+        "kube-state-metrics": kube_state_metrics,
+    }
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": ["rules/*.yaml"],
@@ -77,21 +110,14 @@ def _configuration(exporter: str, alertmanager: str, prometheus_port: int) -> di
                 "honor_labels": True,
                 "static_configs": [{"targets": [exporter], "labels": dict(EXPORTER)}],
             },
-            {
-                "job_name": "prometheus",
-                "static_configs": [
-                    {
-                        "targets": [f"127.0.0.1:{prometheus_port}"],
-                        "labels": {**PLACE, "instance": "prometheus"},
-                    }
-                ],
-            },
-            {
-                "job_name": "alertmanager",
-                "static_configs": [
-                    {"targets": [alertmanager], "labels": {**PLACE, "instance": "alertmanager"}}
-                ],
-            },
+            *(
+                {
+                    "job_name": name,
+                    "honor_labels": True,
+                    "static_configs": [{"targets": [address], "labels": {**PLACE, "instance": name}}],
+                }
+                for name, address in platform.items()
+            ),
         ],
     }
 

@@ -110,9 +110,9 @@ def test_every_link_of_our_own_alerts_and_boards_leads_somewhere(bundle: Bundle)
 def test_an_alert_whose_board_is_gone_is_found_at_its_line(bundle: Bundle) -> None:
     (bundle.dashboards / "monitoring.py").unlink()
     found = list(checks.links(bundle, Configuration()))
-    of_rules = [finding for finding in found if finding.path.name == "monitoring.yaml"]
-    (finding,) = of_rules
-    assert finding.message == "the dashboard_url of Watchdog: no board has the uid monitoring"
+    message = "the dashboard_url of Watchdog: no board has the uid monitoring"
+    (finding,) = (finding for finding in found if finding.message == message)
+    assert finding.path.name == "monitoring.yaml"
     line = finding.path.read_text(encoding="utf-8").splitlines()[finding.line - 1]
     assert line.strip() == "- alert: Watchdog"
     # The board on validators links to it too.
@@ -120,12 +120,13 @@ def test_an_alert_whose_board_is_gone_is_found_at_its_line(bundle: Bundle) -> No
 
 
 def test_an_alert_that_sets_a_variable_the_board_lacks_is_found(bundle: Bundle) -> None:
-    path = bundle.rules / "monitoring.yaml"
+    path = bundle.rules / "validators.yaml"
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("/d/monitoring", "/d/monitoring?var-pod=a"), encoding="utf-8")
-    (finding,) = checks.links(bundle, Configuration())
-    assert "the board monitoring has no variable pod" in finding.message
-    assert "give the board the variable" in finding.mend
+    path.write_text(text.replace("&var-group=", "&var-pod="), encoding="utf-8")
+    found = list(checks.links(bundle, Configuration()))
+    assert len(found) == text.count("&var-group=")
+    assert all("the board validators has no variable pod" in finding.message for finding in found)
+    assert all("give the board the variable" in finding.mend for finding in found)
 
 
 def test_an_alert_without_a_link_is_found(bundle: Bundle) -> None:
