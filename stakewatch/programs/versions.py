@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 _MOST_BYTES = 64 * 1024
+_LONGEST_VERSION = 60
 _BEFORE_RELEASE = re.compile(r"[-+~]?(?:rc|beta|alpha|dev|pre)", re.IGNORECASE)
 
 
@@ -110,10 +111,19 @@ def _ask(
         raise VersionUnknownError(f"did not tell its version within {timeout_seconds:g} s")
     text = output.decode(errors="replace")
     match = re.search(pattern, text, re.MULTILINE)
-    if match is None or not match[1][:1].isdigit():
+    if match is None or not _is_version(match[1]):
         said = next((line.strip()[:80] for line in text.splitlines() if line.strip()), "nothing")
         raise VersionUnknownError(f"answered {' '.join(arguments)} with {said!r}, which names no version")
     return match[1]
+
+
+def _is_version(text: str) -> bool:
+    """Tell whether a program's word can be compared and shown; one that is not ours may say anything."""
+    try:
+        version_key(text)
+    except ValueError:
+        return False
+    return text[0].isdigit() and text.isprintable() and len(text) <= _LONGEST_VERSION
 
 
 def _read_until(process: subprocess.Popen[bytes], deadline: float) -> bytes | None:

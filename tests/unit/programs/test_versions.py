@@ -100,6 +100,9 @@ def test_a_version_on_standard_error_counts(script: Script) -> None:
     [
         ("echo 'Segmentation fault, sorry'", "names no version"),
         ("echo 'promtool, version (branch: )'", "names no version"),
+        ("echo 'promtool, version ²³ (branch: )'", "names no version"),
+        (f"echo 'promtool, version {'9' * 5000} (branch: )'", "names no version"),
+        ("printf 'promtool, version 3.5.0\\033[2J (branch: )'", "names no version"),
         ("true", "'nothing'"),
         ("printf '\\377\\376\\000'", "names no version"),
         ("echo 'promtool, version 3.5.0'; exit 3", "exit code 3"),
