@@ -250,10 +250,10 @@ class FaultSwitch:
                 raise _wrong(kind, "indices", "a list of validator indices")
             chosen = tuple(indices)
             if not chosen or not all(
-                isinstance(index, int) and 0 <= index < self._plan.validators for index in chosen
+                type(index) is int and 0 <= index < self._plan.validators for index in chosen
             ):
                 raise _wrong(kind, "indices", f"indices from 0 to {self._plan.validators - 1}")
-            return f"indices {','.join(str(index) for index in chosen[:8])}", chosen
+            return f"indices {','.join(str(index) for index in chosen[:8])}", tuple(dict.fromkeys(chosen))
         group = rest.pop("group", None)
         if group is None:
             return "all groups", tuple(range(self._plan.keys))

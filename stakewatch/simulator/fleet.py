@@ -156,7 +156,7 @@ class Fleet:
 
     # ---- faults
 
-    async def inject(self, name: str, **arguments: object) -> Fault:
+    async def inject(self, name: str, /, **arguments: object) -> Fault:
         """Let something go wrong; `stakewatch.simulator.faults.KINDS` says what there is.
 
         Raises InputError for an unknown fault, target or argument.

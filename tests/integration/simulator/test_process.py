@@ -107,6 +107,8 @@ def test_the_control_api_refuses_nonsense_and_foreign_pages(simulator: Running) 
         ("/faults/down", {"instance": "nobody"}),
         ("/faults/few_peers", {"instance": "beacon-1", "count": "many"}),
         ("/faults/down", [1, 2]),
+        ("/faults/down", {"instance": "beacon-1", "name": "hang"}),
+        ("/faults/down", {"instance": "beacon-1", "self": 1}),
     ):
         answer = requests.post(control + path, json=content, timeout=5)
         assert answer.status_code == 400

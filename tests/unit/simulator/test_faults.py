@@ -76,6 +76,8 @@ def test_the_newest_api_fault_is_what_the_api_does(switch: FaultSwitch) -> None:
         ("keys_offline", {"indices": "12"}, "no good 'indices'"),
         ("keys_offline", {"indices": [4000]}, "no good 'indices'"),
         ("keys_offline", {"indices": [True, -1]}, "no good 'indices'"),
+        ("keys_offline", {"indices": [True]}, "no good 'indices'"),
+        ("keys_offline", {"indices": [[1]]}, "no good 'indices'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -90,7 +92,7 @@ def test_what_makes_no_sense_is_refused(
 def test_keys_can_be_named_by_group_count_share_and_index(switch: FaultSwitch) -> None:
     assert switch.inject("keys_offline", {"group": "bravo", "count": 2}).indices == (300, 301)
     assert len(switch.inject("keys_offline", {"group": "bravo", "share": 0.1}).indices) == 20
-    assert switch.inject("keys_offline", {"indices": [7, 900]}).indices == (7, 900)
+    assert switch.inject("keys_offline", {"indices": [7, 900, 7]}).indices == (7, 900)
     assert len(switch.inject("keys_offline", {}).indices) == 1000
 
 
