@@ -1,6 +1,6 @@
 """The on-call person of the demo: a webhook on loopback that keeps what Alertmanager sends, and a page."""
 
-import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 _LARGEST_NOTIFICATION = 4 * 1024 * 1024
 _STOP_SECONDS = 0.05
+_LENGTH = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,18 @@ class Notification:
     alert: str
     status: str
     labels: tuple[tuple[str, str], ...]
+
+
+class _Alert(msgspec.Struct):
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+
+
+class _Call(msgspec.Struct):
+    alerts: list[_Alert]
+
+
+_CALL = msgspec.json.Decoder(_Call)
 
 
 @dataclass
@@ -42,17 +58,16 @@ class Receiver:
 
         Raises ValueError when the body is not what Alertmanager sends.
         """
-        content = json.loads(body)
         try:
             arrived = [
                 Notification(
-                    alert=alert["labels"]["alertname"],
-                    status=alert["status"],
-                    labels=tuple(sorted(alert["labels"].items())),
+                    alert=alert.labels["alertname"],
+                    status=alert.status,
+                    labels=tuple(sorted(alert.labels.items())),
                 )
-                for alert in content["alerts"]
+                for alert in _CALL.decode(body).alerts
             ]
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, msgspec.DecodeError) as error:
             raise ValueError(f"not an Alertmanager notification: {error}") from error
         with self._lock:
             self._arrived.extend(arrived)
@@ -65,14 +80,15 @@ def receiving(page: Path) -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
+            written = self.headers.get("Content-Length", "")
+            length = int(written) if _LENGTH.fullmatch(written) else 0
             if self.path != "/notify" or not 0 < length <= _LARGEST_NOTIFICATION:
                 self.send_error(HTTPStatus.BAD_REQUEST)
                 return
             try:
                 receiver.accept(self.rfile.read(length))
             except ValueError as error:
-                self.send_error(HTTPStatus.BAD_REQUEST, str(error))
+                self.send_error(HTTPStatus.BAD_REQUEST, explain=str(error))
                 return
             self.send_response(HTTPStatus.NO_CONTENT)
             self.end_headers()

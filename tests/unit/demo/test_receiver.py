@@ -19,10 +19,33 @@ def test_a_notification_is_kept(tmp_path: Path) -> None:
     assert (note.alert, note.status) == ("BeaconNodeDown", "firing")
 
 
-@pytest.mark.parametrize("body", ["", "no json", "[]", json.dumps({"alerts": [{"status": "firing"}]}), "{}"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "no json",
+        "[]",
+        json.dumps({"alerts": [{"status": "firing"}]}),
+        "{}",
+        json.dumps({"alerts": [{"status": "firing", "labels": {"alertname": 5}}]}),
+        json.dumps({"alerts": [{"status": ["firing"], "labels": {"alertname": "A"}}]}),
+        json.dumps({"alerts": [{"status": "firing", "labels": {}}]}),
+        '{"alerts": ' + "[" * 100_000,
+    ],
+)
 def test_anything_else_is_refused_and_not_kept(tmp_path: Path, body: str) -> None:
     with receiving(tmp_path / "index.html") as receiver:
         answer = requests.post(f"{receiver.address}/notify", data=body, timeout=5)
+        assert answer.status_code == 400
+        assert receiver.notifications == ()
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "9" * 5000, "²", "5000000"])
+def test_a_length_that_cannot_be_is_refused(tmp_path: Path, length: str) -> None:
+    with receiving(tmp_path / "index.html") as receiver:
+        answer = requests.post(
+            f"{receiver.address}/notify", headers={"Content-Length": length.encode()}, timeout=5
+        )
         assert answer.status_code == 400
         assert receiver.notifications == ()
 

@@ -102,21 +102,23 @@ class World:
         with part:
             yield Server(f"http://127.0.0.1:{9000 + len(self.parts)}", part)
 
-    def get(self, _url: str, timeout: float) -> requests.Response:
-        assert timeout > 0
-        answer = requests.Response()
-        answer.status_code = 200 if self.exporter_answers() else 503
-        return answer
-
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
+
+    def get(session: requests.Session, _url: str, timeout: float) -> requests.Response:
+        assert not session.trust_env, "a proxy of the environment knows nothing of our loopback"
+        assert timeout > 0
+        answer = requests.Response()
+        answer.status_code = 200 if world.exporter_answers() else 503
+        return answer
+
     monkeypatch.setattr(demo_stack, "time", world.clock)
     monkeypatch.setattr(Process, "start", world.start)
     monkeypatch.setattr(servers, "prometheus", world.server)
     monkeypatch.setattr(servers, "alertmanager", world.server)
-    monkeypatch.setattr(requests, "get", world.get)
+    monkeypatch.setattr(requests.Session, "get", get)
     return world
 
 
@@ -238,7 +240,8 @@ def test_a_fault_that_the_simulator_refuses_is_an_error(
 ) -> None:
     asked: list[tuple[str, object]] = []
 
-    def post(url: str, json: object, timeout: float) -> requests.Response:
+    def post(session: requests.Session, url: str, json: object, timeout: float) -> requests.Response:
+        assert not session.trust_env
         assert timeout > 0
         asked.append((url, json))
         answer = requests.Response()
@@ -246,7 +249,7 @@ def test_a_fault_that_the_simulator_refuses_is_an_error(
         return answer
 
     assert world.parts == []
-    monkeypatch.setattr(requests, "post", post)
+    monkeypatch.setattr(requests.Session, "post", post)
     with (
         running(Bundle(ROOT), tmp_path / "demo", lambda _: None) as stack,
         pytest.raises(StakewatchError, match="refused the fault down"),
