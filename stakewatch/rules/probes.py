@@ -40,7 +40,7 @@ _NOT_OF_THE_ALERT = frozenset({"__name__", "alertname", "alertstate"})
 
 @dataclass(frozen=True)
 class Probed:
-    """One alert of a scenario, by its place among the rules of its file; of its twins the copy comes first."""
+    """One alert of a scenario by its place among the rules of its file; of its twins the copy is first."""
 
     path: Path
     position: int
