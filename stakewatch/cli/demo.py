@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from stakewatch.bundle.folder import find_bundle
+from stakewatch.cli.options import bundle_option
 from stakewatch.demo.faults import FAULTS, DemoFault, find_fault
 from stakewatch.demo.run import Run
 from stakewatch.demo.stack import Stack
@@ -15,25 +16,19 @@ from stakewatch.demo.terminal import Screen, fault_table
 from stakewatch.demo.verdict import Verdict
 
 
-@click.command()
+@click.command(short_help="Show what the bundle does when something breaks.")
 @click.option("--fault", "name", default="beacon-down", show_default=True, help="What to break; see --list.")
 @click.option("--list", "list_faults", is_flag=True, help="List the faults and what must follow.")
-@click.option(
-    "--bundle",
-    "bundle_folder",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="The bundle folder whose rules and routes are shown (default: the current folder).",
-)
-def command(*, name: str, list_faults: bool, bundle_folder: Path) -> None:
-    """Show what the bundle does when something breaks.
+@bundle_option
+def command(bundle_folder: Path, *, name: str, list_faults: bool) -> None:
+    """Show which alerts of the bundle follow when something breaks.
 
     Starts a simulated fleet of 1,000 keys, the real exporter, a real Prometheus with the rules and a real
     Alertmanager with the routes, all on 127.0.0.1; durations in the rules are scaled, so that 15 minutes
     pass in 19 seconds. Breaks one thing and shows which alerts fire, which are held back, and why. Writes
     the picture to build/demo/index.html. With a terminal it then serves until Ctrl-C; without one it stops.
 
-    Exit codes: 0 what had to come came and nothing else did, 1 otherwise, 2 no such fault.
+    Exit codes: 0 what had to come came and nothing else did, 1 otherwise, 2 no such fault or no bundle.
     """
     console = Console(highlight=False)
     if list_faults:

@@ -8,7 +8,7 @@ from stakewatch.bundle.initial import copy_bundle
 from stakewatch.cli.output import console
 
 
-@click.command()
+@click.command(short_help="Copy the bundle into a folder of your own.")
 @click.argument("folder", type=click.Path(path_type=Path))
 def command(*, folder: Path) -> None:
     """Copy rules, their tests, routes, dashboards, catalogue and runbooks into FOLDER.

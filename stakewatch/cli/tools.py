@@ -13,7 +13,7 @@ from stakewatch.programs.find import Search, missing_needs, search_for
 from stakewatch.programs.pins import PROGRAMS, Program, find_program
 
 
-@click.command()
+@click.command(short_help="Show or get the programs that are used.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--install", is_flag=True, help="Find or build them (default: all that can be built).")
 @json_option

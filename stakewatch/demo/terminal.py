@@ -22,7 +22,9 @@ _STYLES = {
 
 def fault_table() -> Table:
     """Return the faults with what must follow each."""
-    table = Table("fault", "what breaks", "what must follow", title="make demo FAULT=NAME", show_lines=True)
+    table = Table(title="make demo FAULT=NAME", show_lines=True)
+    for title in ("fault", "what breaks", "what must follow"):
+        table.add_column(title, overflow="fold")
     for fault in FAULTS:
         follows = "\n".join(
             f"{one} held back by {one.inhibited_by}" if one.inhibited_by else str(one)
