@@ -1,14 +1,18 @@
-"""docs/architecture.md against the code: every room is in it, and imports go one way."""
+"""README.md and docs/architecture.md against the code: every command and room, and imports go one way."""
 
 import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+
+from stakewatch.cli.main import group
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 ROOMS = {path.parent.name: path.parent for path in sorted((ROOT / "stakewatch").glob("*/__init__.py"))}
 EXPORTER = {"exporter": ROOT / "exporters" / "stakewatch_exporter"}
 
@@ -72,3 +76,22 @@ def test_the_page_names_nothing_that_is_not_there() -> None:
     named = set(re.findall(r"^\| `([a-z_/]+)/`", PAGE, re.MULTILINE))
     assert len(named) > 15
     assert {folder for folder in named if not (ROOT / folder).is_dir()} == set()
+
+
+def test_the_readme_lists_the_commands_that_there_are() -> None:
+    listed = re.findall(r"^\| `stakewatch ([a-z-]+)", README, re.MULTILINE)
+    assert sorted(listed) == group.list_commands(click.Context(group))
+
+
+def test_the_readme_names_only_targets_that_make_knows() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = set(re.findall(r"^`?make ([a-z0-9-]+)|`make ([a-z0-9-]+)", README, re.MULTILINE))
+    targets = {one or other for one, other in named}
+    assert {"demo", "test", "e2e", "help"} <= targets
+    assert {target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)} == set()
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
+    for page, text in ((ROOT / "README.md", README), (ROOT / "docs" / "architecture.md", PAGE)):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
