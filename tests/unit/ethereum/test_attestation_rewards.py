@@ -304,3 +304,27 @@ def test_rewards_are_those_that_a_real_client_tells() -> None:
 def test_far_future_is_later_than_any_epoch() -> None:
     plan = with_validator(plain(), 3, activation_epoch=FAR_FUTURE_EPOCH, previous=0)
     assert assert_as_specified(plan).network().duties == 19
+
+
+@pytest.mark.parametrize(("votes", "justified"), [(65, 3), (66, 4)])
+def test_exactly_two_thirds_justify_the_current_epoch(votes: int, justified: int) -> None:
+    plan = plain(99)
+    for index in range(99):
+        plan = with_validator(plan, index, previous=0, current=7 if index < votes else 0)
+    assert assert_as_specified(plan).justified_epoch == justified
+
+
+@pytest.mark.parametrize(("votes", "justified"), [(65, 2), (66, 3)])
+def test_exactly_two_thirds_justify_the_previous_epoch(votes: int, justified: int) -> None:
+    plan = replace(plain(99), previous_justified=1, current_justified=2, finalized=1)
+    for index in range(99):
+        plan = with_validator(plan, index, current=0, previous=7 if index < votes else 0)
+    assert assert_as_specified(plan).justified_epoch == justified
+
+
+def test_without_a_duty_there_is_no_ideal_reward() -> None:
+    plan = with_validator(plain(), 3, exit_epoch=2)
+    plan = with_validator(plan, 4, is_slashed=True)
+    ideal = rewards_of(plan).of(np.array([3, 4, 5])).ideal.tolist()
+    assert ideal[:2] == [0, 0]
+    assert ideal[2] > 0

@@ -106,3 +106,17 @@ def test_what_was_known_is_not_changed_by_a_search() -> None:
     before = replace(known)
     search(known, pubkeys)
     assert known == before
+
+
+def test_a_search_that_begins_within_a_block_tells_the_right_index() -> None:
+    pubkeys = registry(200)
+    known = KeyIndices(frozenset({pubkeys[99].tobytes(), pubkeys[110].tobytes()}), searched=100)
+    assert search(known, pubkeys, block=64).indices == {pubkeys[110].tobytes(): 110}
+
+
+def test_a_known_key_just_beyond_the_end_is_noticed() -> None:
+    pubkeys = registry(200)
+    known = search(KeyIndices(frozenset({pubkeys[150].tobytes()})), pubkeys)
+    with pytest.raises(KeysMovedError, match="there are 150"):
+        search(known, pubkeys[:150])
+    assert search(known, pubkeys[:151]).indices == known.indices

@@ -132,3 +132,8 @@ def test_a_fork_that_is_not_known_is_still_told_by_its_name() -> None:
 def test_fork_epochs_that_are_no_numbers_are_passed_over() -> None:
     values: dict[str, object] = {"ALTAIR_FORK_EPOCH": "soon", "DENEB_FORK_EPOCH": None, "X_FORK_EPOCH": True}
     assert fork_at(values, 10) == "phase0"
+
+
+def test_versions_and_not_names_order_forks_of_the_same_epoch() -> None:
+    values = MAINNET | {"AZURE_FORK_EPOCH": "364032", "AZURE_FORK_VERSION": "0x0A000000"}
+    assert fork_at(values, 364032) == "azure"

@@ -466,3 +466,43 @@ def test_numbers_are_little_endian() -> None:
     content = ssz(layout, with_validator(plain(), 0, balance=0x0102030405060708))
     assert uint64(0x0102030405060708)[0] == 8
     assert read(content, layout, 39).balances[0] == 0x0102030405060708
+
+
+def test_a_first_list_that_begins_later_than_the_fork_has_it_is_refused() -> None:
+    layout = minimal()
+    content = ssz(layout, plain())
+    shifted = bytearray(content[: layout.fixed_bytes]) + bytes(32) + content[layout.fixed_bytes :]
+    for one in layout.lists:
+        word = int.from_bytes(content[one.position : one.position + 4], "little") + 32
+        shifted[one.position : one.position + 4] = word.to_bytes(4, "little")
+    with pytest.raises(MalformedStateError, match="the first list begins at"):
+        read(bytes(shifted), layout, 39)
+
+
+def test_more_historical_roots_than_the_specification_allows_are_refused() -> None:
+    layout = state_layout(MINIMAL | {"HISTORICAL_ROOTS_LIMIT": "2"}, "electra")
+    with pytest.raises(MalformedStateError, match="historical_roots of 96 bytes"):
+        read(ssz(layout, plain()), layout, 39)
+
+
+def test_justification_bits_beyond_the_four_are_refused() -> None:
+    layout = minimal()
+    content = bytearray(ssz(layout, plain()))
+    content[layout.positions["justification_bits"]] = 0b10000
+    with pytest.raises(MalformedStateError, match="cannot be in epoch 4"):
+        read(bytes(content), layout, 39)
+
+
+def test_an_epoch_beyond_what_the_columns_hold_is_refused() -> None:
+    slot = 8 * NEVER
+    with pytest.raises(MalformedStateError, match=f"cannot be in epoch {NEVER}"):
+        read(ssz(minimal(), replace(plain(), slot=slot)), minimal(), slot)
+    before = slot - 1
+    assert read(ssz(minimal(), replace(plain(), slot=before)), minimal(), before).epoch == NEVER - 1
+
+
+def test_a_last_list_of_too_many_scores_is_refused() -> None:
+    layout = minimal("altair")
+    content = ssz(layout, plain())
+    with pytest.raises(MalformedStateError, match=f"{len(content) + 8} bytes long, not {len(content)}"):
+        reader(layout, len(content) + 8).feed(content)
