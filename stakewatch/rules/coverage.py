@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +125,8 @@ def measure_coverage(
     rule_files = find_rule_files(rules)
     subjects = _subjects(rule_files)
     scenarios = find_scenarios(tests)
-    prepared = [(scenario, _probed(scenario, subjects.keys())) for scenario in scenarios]
+    made: dict[tuple[Path, int, float], tuple[Twin, ...]] = {}
+    prepared = [(scenario, _probed(scenario, subjects.keys(), made)) for scenario in scenarios]
     runs, answers = _run(prepared, report)
     proofs: dict[tuple[Path, int, Point], Scenario] = {}
     looking: Counter[tuple[Path, int]] = Counter()
@@ -195,14 +196,22 @@ def _subjects(rule_files: Sequence[RuleFile]) -> dict[tuple[Path, int], tuple[Ru
     return found
 
 
-def _probed(scenario: Scenario, subjects: Iterable[tuple[Path, int]]) -> tuple[Probed, ...]:
-    wanted = set(subjects)
-    return tuple(
-        Probed(rule_file.path, position, rule, twins(rule, scenario.step_seconds))
-        for rule_file in scenario.rule_files
-        for position, rule in enumerate(rule_file.rules)
-        if rule.alert in scenario.looks and (rule_file.path, position) in wanted
-    )
+def _probed(
+    scenario: Scenario,
+    wanted: Container[tuple[Path, int]],
+    made: dict[tuple[Path, int, float], tuple[Twin, ...]],
+) -> tuple[Probed, ...]:
+    """Return the wanted alerts that a scenario looks at; `made` keeps twins for the scenarios to come."""
+    found = []
+    for rule_file in scenario.rule_files:
+        for position, rule in enumerate(rule_file.rules):
+            if rule.alert not in scenario.looks or (rule_file.path, position) not in wanted:
+                continue
+            key = (rule_file.path, position, scenario.step_seconds)
+            if key not in made:
+                made[key] = twins(rule, scenario.step_seconds)
+            found.append(Probed(rule_file.path, position, rule, made[key]))
+    return tuple(found)
 
 
 def _run(
