@@ -11,7 +11,7 @@ from stakewatch.bundle.folder import find_bundle
 from stakewatch.bundle.reports import conclude_report
 from stakewatch.cli.options import bundle_option, json_option
 from stakewatch.cli.output import console, print_json, progress_console
-from stakewatch.rules.coverage import AlertCoverage, Coverage, Verdict, coverage_report, measure_coverage
+from stakewatch.rules.coverage import AlertCoverage, Coverage, coverage_report, measure_coverage
 from stakewatch.rules.twins import Case
 
 _LONGEST_SUBJECT = 70
@@ -79,16 +79,17 @@ def _print(coverage: Coverage) -> None:
     for alert in coverage.alerts:
         table.add_row(alert.name, str(alert.tests), *(_mark(alert, case) for case in Case))
     output.print(table)
-    for alert in coverage.alerts:
-        for verdict in alert.missing:
-            output.print(f"{_shown(alert.path)}:{alert.line}: {alert.name}: {_what(verdict)}", soft_wrap=True)
-            output.print(f"  {verdict.mend}", soft_wrap=True)
+    for (what, mend), places in _missing(coverage).items():
+        output.print(f"\nNo test proves {what}: {mend}", soft_wrap=True)
+        for place in places:
+            output.print(f"  {place}", soft_wrap=True)
+    output.print()
     for remark in coverage.remarks:
         output.print(f"{_shown(remark.path)}:{remark.line}: {remark.message}", soft_wrap=True)
         output.print(f"  {remark.mend}", soft_wrap=True)
     output.print(
         f"{len(coverage.alerts)} alerts, {coverage.tests} tests: {coverage.proved} of {coverage.points} "
-        f"points proved, {_percent(coverage)} %",
+        f"points proved, {_percent(coverage)} % (promtool {' and '.join(sorted(coverage.versions))})",
         soft_wrap=True,
     )
 
@@ -108,12 +109,19 @@ def _mark(alert: AlertCoverage, case: Case) -> str:
     return "NO" if len(verdicts) == 1 else f"{proved} of {len(verdicts)}"
 
 
-def _what(verdict: Verdict) -> str:
-    subject = verdict.point.subject
-    if len(subject) > _LONGEST_SUBJECT:
-        half = _LONGEST_SUBJECT // 2
-        subject = f"{subject[:half]} … {subject[-half:]}"
-    return f"no test proves {verdict.what}" + (f": {subject}" if subject else "")
+def _missing(coverage: Coverage) -> dict[tuple[str, str], list[str]]:
+    """Return what is not proved and the test that would, with the alerts of which it is missing."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for alert in coverage.alerts:
+        for verdict in alert.missing:
+            place = f"{_shown(alert.path)}:{alert.line}: {alert.name}"
+            subject = verdict.point.subject
+            if len(subject) > _LONGEST_SUBJECT:
+                half = _LONGEST_SUBJECT // 2
+                subject = f"{subject[:half]} … {subject[-half:]}"
+            place = f"{place}: {subject}" if subject else place
+            found.setdefault((verdict.what, verdict.mend), []).append(place)
+    return found
 
 
 def _shown(path: Path) -> str:
@@ -128,6 +136,7 @@ def _as_data(coverage: Coverage) -> dict[str, object]:
         "proved": coverage.proved,
         "points": coverage.points,
         "tests": coverage.tests,
+        "promtool": dict(coverage.versions),
         "seconds": round(coverage.seconds, 3),
         "alerts": [
             {

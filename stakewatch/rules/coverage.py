@@ -4,7 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from stakewatch.errors import InputError
 from stakewatch.promql import PromqlError
 from stakewatch.rules.files import Rule, RuleFile
 from stakewatch.rules.probes import Answers, Labels, Probed, probe
-from stakewatch.rules.promtool import Outcome, run_unit_tests
+from stakewatch.rules.promtool import MAJORS, Outcome, run_unit_tests
 from stakewatch.rules.scenarios import Scenario, find_rule_files, find_scenarios
 from stakewatch.rules.twins import Case, Point, Twin, points, recorded_instances, twins
 
@@ -84,10 +84,14 @@ class AlertCoverage:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What is proved of all alerts; `remarks` are tests that could not count."""
+    """What is proved of all alerts; `remarks` are tests that could not count.
+
+    `versions` says of each version of promtool how many test files were run with it.
+    """
 
     alerts: tuple[AlertCoverage, ...]
     remarks: tuple[Finding, ...]
+    versions: Mapping[str, int]
     tests: int
     seconds: float
 
@@ -117,7 +121,8 @@ def measure_coverage(
 ) -> Coverage:
     """Run all tests below `tests` with twins of the alerts below `rules`, and return what they prove.
 
-    Both may be folders or single files. Only tests that pass count. `report` hears how many of how many runs
+    Both may be folders or single files. Only tests that pass count: on the newer major of promtool, or, for a
+    file that does not, on the older. `report` hears how many of how many runs
     are done. Raises InputError when there are no alerts or no tests, or a file or an expression is broken;
     StakewatchError when promtool is missing.
     """
@@ -156,6 +161,7 @@ def measure_coverage(
     return Coverage(
         alerts=alerts,
         remarks=tuple(remarks),
+        versions=MappingProxyType(Counter(run.version for run in runs.values())),
         tests=len(scenarios),
         seconds=time.monotonic() - started,
     )
@@ -217,31 +223,49 @@ def _probed(
 def _run(
     prepared: Sequence[tuple[Scenario, tuple[Probed, ...]]], report: Callable[[int, int], None]
 ) -> tuple[Mapping[Path, Outcome], Sequence[Answers]]:
-    """Run the tests as they are and each scenario with its twins, as many at once as there are processors."""
+    """Run the tests as they are, then each with its twins; as many at once as there are processors."""
     paths = list(dict.fromkeys(scenario.test_file.path for scenario, _ in prepared))
+    of = len(paths) + len(prepared)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        plain = [pool.submit(run_unit_tests, path, timeout_seconds=_TIMEOUT_SECONDS) for path in paths]
-        probes = [pool.submit(_answers, scenario, probed) for scenario, probed in prepared]
-        running: list[Future[Outcome] | Future[Answers]] = [*plain, *probes]
         try:
-            for done, future in enumerate(as_completed(running), start=1):
+            plain = [pool.submit(_as_they_are, path) for path in paths]
+            for done, future in enumerate(as_completed(plain), start=1):
                 future.result()
-                report(done, len(running))
+                report(done, of)
+            outcomes = {path: future.result() for path, future in zip(paths, plain, strict=True)}
+            probes = [
+                pool.submit(_answers, scenario, probed, outcomes[scenario.test_file.path].program)
+                for scenario, probed in prepared
+            ]
+            for done, answered in enumerate(as_completed(probes), start=len(paths) + 1):
+                answered.result()
+                report(done, of)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    outcomes = {path: future.result() for path, future in zip(paths, plain, strict=True)}
-    return outcomes, [future.result() for future in probes]
+    return outcomes, [answered.result() for answered in probes]
 
 
-def _answers(scenario: Scenario, probed: tuple[Probed, ...]) -> Answers:
-    return probe(scenario, probed) if probed else Answers()
+def _as_they_are(path: Path) -> Outcome:
+    """Run a test file with the newer promtool, or with the older where only that one lets it pass."""
+    newer, older = MAJORS
+    outcome = run_unit_tests(path, newer, timeout_seconds=_TIMEOUT_SECONDS)
+    if outcome.passed:
+        return outcome
+    instead = run_unit_tests(path, older, timeout_seconds=_TIMEOUT_SECONDS)
+    return instead if instead.passed else outcome
+
+
+def _answers(scenario: Scenario, probed: tuple[Probed, ...], program: str) -> Answers:
+    return probe(scenario, probed, program) if probed else Answers()
 
 
 def _failed(run: Outcome, scenario: Scenario) -> str | None:
     """Return why a test failed as it is; a failure that names no test makes all of its file suspect."""
     for failure in run.failures:
-        if failure.test is None or failure.test == scenario.name:
+        if failure.test is None:
+            return f"a test of its file failed, and promtool does not say which: {failure.message}"
+        if failure.test == scenario.name:
             return failure.message
     return None
 

@@ -67,9 +67,10 @@ class Answers:
     problem: str | None = None
 
 
-def probe(scenario: Scenario, probed: Sequence[Probed]) -> Answers:
+def probe(scenario: Scenario, probed: Sequence[Probed], program: str) -> Answers:
     """Run a scenario with the twins of its alerts beside them, and return what fired when it was looked.
 
+    `program` is the major of promtool to run it with.
     A twin that breaks the evaluation is left out and the scenario run again.
     Raises StakewatchError when promtool is missing or cannot be started.
     """
@@ -91,7 +92,7 @@ def probe(scenario: Scenario, probed: Sequence[Probed]) -> Answers:
         folder = Path(name)
         while True:
             kept = {twin: key for twin, key in names.items() if twin not in broken}
-            output = _run(_written(folder, scenario, probed, kept, questions))
+            output = _run(_written(folder, scenario, probed, kept, questions), program)
             newly = {match["name"] for match in _BROKEN.finditer(output)}
             if not newly or not newly <= kept.keys():
                 break
@@ -198,8 +199,8 @@ def _with_twins(rule_file: RuleFile, beside: Mapping[int, Sequence[Rule]], *, al
     return print_rule_file(groups)
 
 
-def _run(test: Path) -> str:
-    located = locate("promtool")
+def _run(test: Path, program: str) -> str:
+    located = locate(program)
     try:
         done = subprocess.run(
             [located.path, "test", "rules", test],
@@ -209,11 +210,11 @@ def _run(test: Path) -> str:
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        return f"promtool did not end within {_TIMEOUT_SECONDS:g} s and was stopped"
+        return f"{program} did not end within {_TIMEOUT_SECONDS:g} s and was stopped"
     except OSError as error:
         raise StakewatchError(
-            f"promtool cannot be started: {error}",
+            f"{program} cannot be started: {error}",
             where=str(located.path),
-            mend="`stakewatch tools --install promtool` builds it again",
+            mend=f"`stakewatch tools --install {program}` builds it again",
         ) from error
     return (done.stdout + done.stderr).decode(errors="replace")

@@ -184,6 +184,16 @@ def test_a_failure_without_a_test_makes_all_of_its_file_suspect(tmp_path: Path) 
     assert len(coverage.remarks) == 7
 
 
+def test_tests_that_only_the_older_promtool_passes_are_run_with_it(tmp_path: Path) -> None:
+    # Prometheus 2 counts the sample on the left edge of a range, Prometheus 3 does not.
+    rules = "groups: [{name: g, rules: [{alert: A, expr: 'sum(count_over_time(a[1m])) >= 3'}]}]\n"
+    fires = {"eval_time": "5m", "alertname": "A", "exp_alerts": [{}]}
+    test = test_of("edge", [{"series": "a", "values": "1x20"}], fires)
+    coverage = measured(written(tmp_path, [test], rules))
+    assert coverage.complete
+    assert [version.split(".")[0] for version in coverage.versions] == ["2"]
+
+
 def test_a_twin_that_cannot_be_evaluated_is_noticed(tmp_path: Path) -> None:
     rules = """\
 groups:
@@ -271,8 +281,8 @@ def test_the_command_shows_marks_and_what_is_missing_and_exits_1(tmp_path: Path)
     written(tmp_path, [test for test in OF_CASE.values() if test is not DECOY])
     result = run("--rules", tmp_path / "rules.yaml", "--tests", tmp_path / "suite.yaml")
     assert result.exit_code == 1
-    assert 'DiskFull: no test proves that a matcher keeps a decoy out: kind="disk"' in result.output
-    assert "add a series that this matcher keeps out" in result.output
+    assert "No test proves that a matcher keeps a decoy out: add a series that this matcher" in result.output
+    assert 'rules.yaml:4: DiskFull: kind="disk"' in result.output
     assert "1 alerts, 5 tests: 5 of 6 points proved, 83.3 %" in result.output
 
 
