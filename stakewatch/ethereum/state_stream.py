@@ -4,7 +4,7 @@ Nothing that the stream says is believed before it is checked: the lengths of al
 part and must fit together, and to the length that was announced, before any memory is taken for them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -110,7 +110,7 @@ class BeaconState:
     inactivity_scores: npt.NDArray[np.uint32]
     current_sync_committee: npt.NDArray[np.uint8]
     next_sync_committee: npt.NDArray[np.uint8]
-    queue_lengths: dict[str, int]
+    queue_lengths: Mapping[str, int]
     keys: KeyIndices
 
     @property
@@ -282,9 +282,8 @@ class StateReader:
             for field, end in zip(self._layout.lists, self._ends(count), strict=True)
         ]
 
-    def _number(self, part: bytes, name: str, skipped: int = 0) -> int:
-        position = self._layout.positions[name] + skipped
-        return int.from_bytes(part[position : position + 8], "little")
+    def _number(self, part: bytes, name: str) -> int:
+        return int.from_bytes(self._bytes(part, name, 8), "little")
 
     def _bytes(self, part: bytes, name: str, count: int) -> bytes:
         position = self._layout.positions[name]
