@@ -88,7 +88,7 @@ def main() -> None:
                 "setup: this Python cannot make virtual environments\n  Debian: apt-get install python3-venv"
             )
         say(f"making a virtual environment with Python {sys.version.split()[0]} in .venv")
-        command = [sys.executable, "-m", "venv", "--clear", ENVIRONMENT]
+        command = [sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode != 0:
             sys.exit(f"{made.stdout}{made.stderr}setup: making .venv failed; see above")
