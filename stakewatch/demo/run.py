@@ -16,6 +16,7 @@ from stakewatch.errors import StakewatchError
 _POLL_SECONDS = 0.5
 _WARM_UP_LIMIT_SECONDS = 90.0
 _FAULT_LIMIT_SECONDS = 110.0
+_SIGN_OF_LIFE_SECONDS = 10.0
 # The longest window of a rule is 30 minutes: with that much history no rule is silent for lack of data.
 _WARM_UP_SECONDS = 1800 * SCALE + 6.0
 
@@ -30,6 +31,7 @@ class Run:
     report: Callable[[str], None]
     show: Callable[[Change], None]
     _started: float = field(default_factory=time.monotonic)
+    _spoke_at: float = field(default_factory=time.monotonic)
     _moment: Moment | None = None
 
     @property
@@ -63,7 +65,7 @@ class Run:
             return verdict
 
     def _warm_up(self, stack: Stack) -> None:
-        self.report(f"waiting {_WARM_UP_SECONDS:.0f} s until every rule has the history it looks at")
+        self._say(f"waiting {_WARM_UP_SECONDS:.0f} s until every rule has the history it looks at")
         warm_at = time.monotonic() + _WARM_UP_SECONDS
         give_up_at = time.monotonic() + _WARM_UP_LIMIT_SECONDS
         while True:
@@ -79,6 +81,9 @@ class Run:
                     where=str(self.folder),
                     mend="the logs there say more; a machine under heavy load can be too slow for 1 s slots",
                 )
+            left = warm_at - time.monotonic()
+            names = ", ".join(view.title for view in unrest) or "nothing fires, as it should be"
+            self._keep_talking(f"{left:.0f} s to go; {names}" if left > 0 else f"waiting for quiet; {names}")
             time.sleep(_POLL_SECONDS)
 
     def _break_and_watch(self, stack: Stack) -> Verdict:
@@ -88,7 +93,7 @@ class Run:
         fault_at = time.monotonic()
         stack.inject(self.fault.simulator_fault, self.fault.arguments)
         self._moment = replace(self._moment, fault_at=fault_at - self._started)
-        self.report(f"FAULT {self.fault.name}: {self.fault.describes}")
+        self._say(f"FAULT {self.fault.name}: {self.fault.describes}")
         settled_at = fault_at + self.fault.quiet_seconds
         while True:
             seen.extend(self.watch(stack))
@@ -99,7 +104,19 @@ class Run:
                 settled_at = now + self.fault.quiet_seconds
             if now >= min(settled_at, fault_at + _FAULT_LIMIT_SECONDS):
                 return verdict
+            missing = ", ".join(str(one) for one in verdict.missing)
+            quiet = f"looking {settled_at - now:.0f} s longer for alerts that must not come"
+            self._keep_talking(f"waiting for {missing}" if missing else quiet)
             time.sleep(_POLL_SECONDS)
+
+    def _say(self, text: str) -> None:
+        self._spoke_at = time.monotonic()
+        self.report(text)
+
+    def _keep_talking(self, text: str) -> None:
+        """Say what is awaited when nothing was said for a while."""
+        if time.monotonic() - self._spoke_at >= _SIGN_OF_LIFE_SECONDS:
+            self._say(text)
 
     def watch(self, stack: Stack) -> tuple[AlertView, ...]:
         """Look at all alerts once, show what has changed, renew the page, and return them.
@@ -112,6 +129,7 @@ class Run:
         alerts = observe(stack.prometheus, stack.alertmanager)
         new = changes(self._moment.alerts, alerts, now)
         for change in new:
+            self._spoke_at = time.monotonic()
             self.show(change)
         self._moment = replace(self._moment, now=now, alerts=alerts, changes=(*self._moment.changes, *new))
         write_page(self._moment, self.page)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
@@ -120,6 +121,7 @@ class Outcome:
     verdict: Verdict
     seconds_from_fault: float
     said: list[str]
+    said_at: list[float]
     changes: list[Change]
     page: str
 
@@ -147,14 +149,20 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: Clock) -> Play:
         monkeypatch.setattr(running, "running", start)
         monkeypatch.setattr(running, "observe", lambda _prometheus, _alertmanager: stack.alerts())
         said: list[str] = []
+        said_at: list[float] = []
         changes: list[Change] = []
-        run = Run(Bundle(tmp_path), tmp_path / "demo", fault, said.append, changes.append)
+
+        def report(text: str) -> None:
+            said.append(text)
+            said_at.append(clock.now)
+
+        run = Run(Bundle(tmp_path), tmp_path / "demo", fault, report, changes.append)
         lingered: list[tuple[object, Verdict]] = []
         verdict = run.execute(lambda shown, verdict: lingered.append((shown, verdict)))
         assert lingered == [(stack, verdict)]
         assert stack.fault_at is not None
         page = run.page.read_text(encoding="utf-8")
-        return Outcome(verdict, clock.now - stack.fault_at, said, changes, page)
+        return Outcome(verdict, clock.now - stack.fault_at, said, said_at, changes, page)
 
     return act
 
@@ -165,7 +173,17 @@ def test_the_fault_is_injected_once_after_the_rules_have_their_history(play: Pla
     assert stack.injected == [("down", FAULT.arguments)]
     assert stack.fault_at is not None
     assert 1800 / 48 < stack.fault_at - stack.began < 60.0
-    assert outcome.said[-1] == "FAULT beacon-down: a beacon node dies"
+    said_of_fault = outcome.said.index("FAULT beacon-down: a beacon node dies")
+    assert outcome.said_at[said_of_fault] == stack.fault_at
+
+
+def test_it_never_waits_in_silence(play: Play, clock: Clock) -> None:
+    began = clock.now
+    outcome = play(Stack(clock, broken=((0.0, (WATCHDOG,)),)), FAULT)
+    times = [began, *outcome.said_at, clock.now]
+    assert max(later - earlier for earlier, later in pairwise(times)) <= 11.0
+    assert outcome.said[-1] == "waiting for BeaconNodeDown(instance=beacon-2)"
+    assert any("nothing fires, as it should be" in text for text in outcome.said)
 
 
 def test_it_goes_on_looking_after_the_last_alert_that_had_to_come(play: Play, clock: Clock) -> None:
