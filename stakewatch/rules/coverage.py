@@ -17,7 +17,7 @@ from stakewatch.rules.files import Rule, RuleFile
 from stakewatch.rules.probes import Answers, Labels, Probed, probe
 from stakewatch.rules.promtool import MAJORS, Outcome, run_unit_tests
 from stakewatch.rules.scenarios import Scenario, find_rule_files, find_scenarios
-from stakewatch.rules.twins import Case, Point, Twin, points, recorded_instances, twins
+from stakewatch.rules.twins import Case, Point, Twin, for_seconds, points, recorded_instances, twins
 
 _TIMEOUT_SECONDS = 600.0
 _CLAIMS: Mapping[Case, str] = MappingProxyType(
@@ -281,7 +281,7 @@ def _proved(position: int, probed: Probed, scenario: Scenario, answers: Answers)
             _differ(fired[at], answers.firing.get((at, position, number), Counter()), twin) for at in times
         ):
             yield twin.point
-    if not probed.rule.duration and any(fired.values()):
+    if not for_seconds(probed.rule) and any(fired.values()):
         yield Point(Case.FIRES)
     written = frozenset(probed.rule.labels)
     for at in times:
@@ -318,7 +318,7 @@ def _told_apart(fired: set[Labels], could_fire: frozenset[Labels], written: froz
 
 
 def _verdict(point: Point, rule: Rule, scenario: Scenario | None) -> Verdict:
-    what = _FIRES_EXACTLY if point.case is Case.FIRES and rule.duration else _CLAIMS[point.case]
+    what = _FIRES_EXACTLY if point.case is Case.FIRES and for_seconds(rule) else _CLAIMS[point.case]
     mend = _MENDS[point.case]
     if scenario is None:
         return Verdict(point, None, None, what, mend)

@@ -110,6 +110,7 @@ def _scenarios(path: Path, loaded: dict[Path, RuleFile]) -> Iterator[Scenario]:
 
 def _seconds(at: str, step: float, path: Path, line: int) -> float:
     try:
-        return parse_duration(at) // step * step
+        # In whole milliseconds, as Prometheus counts.
+        return round(parse_duration(at) * 1000) // round(step * 1000) * round(step * 1000) / 1000
     except InputError as error:
         raise InputError(f"eval_time: {error.what}", where=f"{path}:{line}", mend=error.mend) from error

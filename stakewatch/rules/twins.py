@@ -80,7 +80,7 @@ def points(rule: Rule, recorded: Mapping[str, bool]) -> tuple[Point, ...]:
     """
     expression = parse(rule.expression)
     found = [Point(Case.FIRES)]
-    if _for_seconds(rule):
+    if for_seconds(rule):
         found.append(Point(Case.BEFORE))
     found += [Point(Case.THRESHOLD, _text(one)) for one in _comparisons(expression)]
     found += [Point(Case.DECOY, print_matcher(one)) for one in _matchers(expression)]
@@ -98,7 +98,7 @@ def twins(rule: Rule, step_seconds: float) -> tuple[Twin, ...]:
     plain = replace(rule, annotations=MappingProxyType({}))
     expression = parse(rule.expression)
     found = [Twin(plain, None)]
-    seconds = _for_seconds(rule)
+    seconds = for_seconds(rule)
     if seconds:
         later, earlier = seconds + step_seconds, max(0.0, seconds - step_seconds)
         found.append(Twin(replace(plain, duration=print_duration(later)), Point(Case.FIRES)))
@@ -202,7 +202,8 @@ def _pair_has_instances(node: BinaryExpr, left: bool, right: bool) -> bool:  # n
     return (left or right) and (matching.keyword != "on" or bool(matching.labels))
 
 
-def _for_seconds(rule: Rule) -> float:
+def for_seconds(rule: Rule) -> float:
+    """Return how long an alert waits, 0 without `for`; raises InputError when that is no duration."""
     return parse_duration(rule.duration) if rule.duration else 0.0
 
 

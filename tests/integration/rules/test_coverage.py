@@ -194,6 +194,13 @@ def test_tests_that_only_the_older_promtool_passes_are_run_with_it(tmp_path: Pat
     assert [version.split(".")[0] for version in coverage.versions] == ["2"]
 
 
+@pytest.mark.parametrize("duration", ["", ", for: 0s"])
+def test_without_for_it_fires_where_it_fires(tmp_path: Path, duration: str) -> None:
+    rules = f"groups: [{{name: g, rules: [{{alert: A, expr: vector(1){duration}}}]}}]\n"
+    late = {"eval_time": "5m", "alertname": "A", "exp_alerts": [{}]}
+    assert measured(written(tmp_path, [test_of("a", [], late)], rules)).complete
+
+
 def test_a_twin_that_cannot_be_evaluated_is_noticed(tmp_path: Path) -> None:
     rules = """\
 groups:

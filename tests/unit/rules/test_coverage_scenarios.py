@@ -64,6 +64,12 @@ tests:
     assert scenario.looks == {"A": (60.0,), "B": (300.0,)}
 
 
+def test_evaluations_less_than_a_second_apart_are_told_apart(tmp_path: Path) -> None:
+    test = "evaluation_interval: 100ms\ntests: [{alert_rule_test: [{eval_time: 300ms, alertname: A}]}]\n"
+    (scenario,) = find_scenarios(written(tmp_path, "a.yaml", test))
+    assert scenario.looks == {"A": (0.3,)}
+
+
 @pytest.mark.parametrize("interval", ["", "evaluation_interval: 0s\n"])
 def test_without_an_interval_rules_are_evaluated_every_minute(tmp_path: Path, interval: str) -> None:
     (scenario,) = find_scenarios(written(tmp_path, "a.yaml", f"{interval}tests: [{{name: a}}]\n"))
