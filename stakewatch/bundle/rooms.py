@@ -7,6 +7,8 @@ import pkgutil
 import stakewatch
 from stakewatch.errors import StakewatchError
 
+WITH_ALL_EXTRAS = "install stakewatch with all its extras: pip install 'stakewatch[exporter,dashboards]'"
+
 
 def import_from_rooms(module: str) -> tuple[str, ...]:
     """Import `stakewatch.<room>.<module>` of every room that has it; return their full names.
@@ -26,7 +28,7 @@ def import_from_rooms(module: str) -> tuple[str, ...]:
             raise StakewatchError(
                 f"{room} needs the package {error.name}, which is not installed",
                 where=name,
-                mend="install stakewatch with all its extras: pip install 'stakewatch[exporter,dashboards]'",
+                mend=WITH_ALL_EXTRAS,
             ) from error
         imported.append(name)
     return tuple(imported)

@@ -11,6 +11,7 @@ import click
 import stakewatch
 from stakewatch import cli
 from stakewatch.bundle.problems import did_you_mean, quoted
+from stakewatch.bundle.rooms import WITH_ALL_EXTRAS
 from stakewatch.errors import StakewatchError
 
 _NOT_COMMANDS = {"main", "options", "output"}
@@ -26,10 +27,18 @@ class Commands(click.Group):
         return sorted(name.replace("_", "-") for name in names if name not in _NOT_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of a command and return what it defines."""
+        """Import the module of a command and return what it defines.
+
+        Where a package of an extra is missing, what is returned says so when it is called.
+        """
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"stakewatch.cli.{cmd_name.replace('-', '_')}")
+        try:
+            module = importlib.import_module(f"stakewatch.cli.{cmd_name.replace('-', '_')}")
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "stakewatch":
+                raise
+            return _unavailable(cmd_name, error.name)
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - a module that breaks the rule is our mistake
         return command
@@ -44,6 +53,23 @@ class Commands(click.Group):
             mend = did_you_mean(name, known, "there are")
             raise click.UsageError(f"there is no command {quoted(name)}; {mend}", ctx)
         return super().resolve_command(ctx, args)
+
+
+def _unavailable(name: str, package: str) -> click.Command:
+    def refuse(words: tuple[str, ...]) -> None:
+        del words
+        raise StakewatchError(
+            f"the command {name} needs the package {package}, which is not installed", mend=WITH_ALL_EXTRAS
+        )
+
+    return click.Command(
+        name,
+        callback=refuse,
+        params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
+        short_help=f"Needs the package {package}, which is not installed.",
+        context_settings={"ignore_unknown_options": True},
+        add_help_option=False,
+    )
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -119,3 +119,36 @@ def test_every_module_here_is_a_command_or_named_as_none() -> None:
     assert modules == {name.replace("-", "_") for name in names} | {"main", "options", "output"}
     for name in ("build", "check", "config", "report"):
         assert entry.group.get_command(context, name) is not None
+
+
+# What an installation without extras lacks: each is a package of one of them.
+EXTRAS = ("aiohttp", "msgspec", "numpy", "prometheus_client", "grafanalib", "grafana_foundation_sdk")
+BARE = f"""
+import sys
+for name in {EXTRAS!r}:
+    sys.modules[name] = None
+from stakewatch.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "demo        Needs the package msgspec"),
+        (["demo", "--list"], 1, "pip install 'stakewatch[exporter,dashboards]'"),
+        (["demo", "--help"], 1, "the command demo needs the package msgspec"),
+        (["dashboards"], 1, "pip install"),
+        (["config", "--help"], 0, "Usage: stakewatch config"),
+    ],
+)
+def test_without_the_extras_what_needs_them_says_so_and_the_rest_works(
+    arguments: list[str], code: int, said: str
+) -> None:
+    bare = subprocess.run(
+        [sys.executable, "-c", BARE, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert bare.returncode == code
+    assert said in bare.stdout + bare.stderr
+    assert "Traceback" not in bare.stderr
+    assert "mistake in stakewatch" not in bare.stderr
