@@ -1,5 +1,6 @@
 """`stakewatch coverage`: which cases the tests of each alert prove."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from stakewatch.bundle.reports import conclude_report
 from stakewatch.cli.options import bundle_option, json_option
 from stakewatch.cli.output import console, print_json, progress_console
 from stakewatch.rules.coverage import AlertCoverage, Coverage, coverage_report, measure_coverage
+from stakewatch.rules.coverage_page import write_coverage_page
 from stakewatch.rules.twins import Case
 
 _LONGEST_SUBJECT = 70
@@ -34,9 +36,22 @@ _LONGEST_SUBJECT = 70
     help="Their promtool tests (default: the bundle's).",
 )
 @click.option("--report", "with_report", is_flag=True, help="Also write build/reports/coverage.json.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write a page that shows each expression coloured by what is proved.",
+)
 @json_option
 def command(
-    bundle_folder: Path, rules: Path | None, tests: Path | None, *, with_report: bool, as_json: bool
+    bundle_folder: Path,
+    rules: Path | None,
+    tests: Path | None,
+    page: Path | None,
+    *,
+    with_report: bool,
+    as_json: bool,
 ) -> None:
     """Run every promtool test with changed copies of the alerts, and show which changes the tests notice.
 
@@ -61,6 +76,8 @@ def command(
         coverage = measure_coverage(
             rules, tests, lambda done, of: progress.update(task, completed=done, total=of)
         )
+    if page is not None:
+        write_coverage_page(coverage, page)
     if as_json:
         print_json(_as_data(coverage))
     else:
@@ -96,7 +113,7 @@ def _print(coverage: Coverage) -> None:
 
 def _percent(coverage: Coverage) -> str:
     """Never rounded up: 100 means all."""
-    return f"{int(coverage.percent * 10) / 10:g}"
+    return f"{math.floor(coverage.percent * 10) / 10:g}"
 
 
 def _mark(alert: AlertCoverage, case: Case) -> str:

@@ -69,6 +69,7 @@ class AlertCoverage:
     name: str
     path: Path
     line: int
+    expression: str
     tests: int
     verdicts: tuple[Verdict, ...]
 
@@ -153,6 +154,7 @@ def measure_coverage(
             name=rule.name,
             path=path,
             line=rule.line,
+            expression=rule.expression,
             tests=looking[path, place],
             verdicts=tuple(_verdict(point, rule, proofs.get((path, place, point))) for point in wanted),
         )

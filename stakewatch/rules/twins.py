@@ -116,6 +116,33 @@ def twins(rule: Rule, step_seconds: float) -> tuple[Twin, ...]:
     return tuple(found)
 
 
+def places(expression_text: str) -> tuple[tuple[int, int, Point], ...]:
+    """Return where the points of an expression stand: start, end and point, by start; none overlap in part.
+
+    A comparison stands at its operator and number, a matcher at itself, a branch at its operator.
+    Raises PromqlError when the text is no expression.
+    """
+    expression = parse(expression_text)
+    found: list[tuple[int, int, Point]] = []
+    for node in walk(expression):
+        if isinstance(node, VectorSelector):
+            found += [
+                (one.start, one.end, Point(Case.DECOY, print_matcher(one)))
+                for one in node.matchers
+                if one.name != NAME_LABEL
+            ]
+        elif isinstance(node, BinaryExpr) and node.operator in _AT_THE_THRESHOLD:
+            end = node.right.end if isinstance(node.right, NumberLiteral) else node.operator_end
+            found.append((node.operator_start, end, Point(Case.THRESHOLD, _text(node))))
+        elif isinstance(node, BinaryExpr) and node.is_set_operation:
+            found += [
+                (node.operator_start, node.operator_end, Point(Case.BRANCHES, subject))
+                for subject, operation, _ in _branches(node)
+                if operation == node
+            ]
+    return tuple(sorted(found, key=lambda each: each[:2]))
+
+
 def candidates(expression_text: str) -> str:
     """Return the expression without its conditions: what it yields are the instances that could fire.
 

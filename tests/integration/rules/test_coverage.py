@@ -304,6 +304,14 @@ def test_the_command_prints_json_and_exits_0_when_all_is_proved(tmp_path: Path) 
     assert threshold["by"] == "at"
 
 
+def test_the_page_is_written_beside_the_table(tmp_path: Path) -> None:
+    folder = written(tmp_path, [test for test in OF_CASE.values() if test is not EXACT])
+    page = tmp_path / "coverage.html"
+    result = run("--rules", folder, "--tests", folder, "--html", page)
+    assert "5 of 6 points proved" in result.output
+    assert '<mark class="missing" title="threshold: no test proves' in page.read_text(encoding="utf-8")
+
+
 def test_the_report_is_written_for_a_bundle_and_held_to_100(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "tests" / "rules").mkdir(parents=True)
