@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-# What each room may import of ours, besides the errors. A new room or a new way is a decision: it is made here.
+# What each room may import of ours, besides the errors. A new room or way is a decision: it is made here.
 ALLOWED = {
     "bundle": set[str](),
     "catalogue": {"bundle"},
@@ -58,6 +58,6 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
         f"{source.relative_to(ROOT)} imports {module}"
         for source in folder_of(room).rglob("*.py")
         for module in imported(source)
-        if (other := room_of(module)) not in {None, room, *ALLOWED[room]}
+        if room_of(module) not in {None, room, *ALLOWED[room]}
     }
     assert wrong == set()
