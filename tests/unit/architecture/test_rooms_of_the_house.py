@@ -18,7 +18,9 @@ def folders() -> list[str]:
     """Return every room, and every folder at the root that holds something of ours."""
     roots = (path.name for path in sorted(ROOT.iterdir()) if path.is_dir() and path.name[0] not in "._")
     return [f"stakewatch/{room}/" for room in ROOMS] + [
-        f"{name}/" for name in roots if name not in {"stakewatch", "tests", "build"}
+        f"{name}/"
+        for name in roots
+        if name not in {"stakewatch", "tests", "build", "dist"} and not name.endswith(".egg-info")
     ]
 
 

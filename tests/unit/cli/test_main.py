@@ -1,5 +1,6 @@
 """How the command line ends: messages, exit codes, no traceback."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -152,3 +153,10 @@ def test_without_the_extras_what_needs_them_says_so_and_the_rest_works(
     assert said in bare.stdout + bare.stderr
     assert "Traceback" not in bare.stderr
     assert "mistake in stakewatch" not in bare.stderr
+
+
+def test_the_checks_and_targets_of_every_room_are_found(run: Run) -> None:
+    checks = {one["check"].partition("/")[0] for one in json.loads(run("check", "--list", "--json").out)}
+    assert {"rules", "grafana", "catalogue"} <= checks
+    targets = {one["target"] for one in json.loads(run("build", "--list", "--json").out)}
+    assert {"rules", "prometheus", "dashboards"} <= targets
