@@ -71,6 +71,6 @@ async def test_how_long_a_sync_takes_is_told_from_its_pace(monkeypatch: pytest.M
     monkeypatch.setattr(time, "monotonic", lambda: began + 300)
     watch._distance.add(1200)
     assert watch.sync_seconds_left() is None
-    monkeypatch.setattr(time, "monotonic", lambda: began + 900)
+    monkeypatch.setattr(time, "monotonic", lambda: began + 890)
     watch._distance.add(1)
     assert watch.sync_seconds_left() == 0
