@@ -1,6 +1,7 @@
 """Coverage with the real promtool: a full suite, and the same with each case missing in turn."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from click.testing import CliRunner, Result
 from stakewatch.cli.coverage import command
 from stakewatch.errors import InputError
 from stakewatch.rules.coverage import Coverage, measure_coverage
-from stakewatch.rules.twins import Case
+from stakewatch.rules.files import load_rule_file, print_rule_file
+from stakewatch.rules.promtool import run_unit_tests
+from stakewatch.rules.twins import Case, twins
 
 REPOSITORY = Path(__file__).parents[3]
 RULES = """\
@@ -120,6 +123,25 @@ def test_the_case_that_is_taken_out_is_missing(tmp_path: Path, case: Case) -> No
     coverage = measured(written(tmp_path, [test for of, test in OF_CASE.items() if of is not case]))
     assert missing(coverage) == [case]
     assert not coverage.complete
+
+
+@pytest.mark.parametrize("left_out", [None, *Case])
+def test_a_twin_in_the_place_of_the_alert_fails_the_suite_where_its_point_is_proved(
+    tmp_path: Path, left_out: Case | None
+) -> None:
+    folder = written(tmp_path, [test for case, test in OF_CASE.items() if case is not left_out])
+    proved = {one.point: one.proved for alert in measured(folder).alerts for one in alert.verdicts}
+    rule_file = load_rule_file(folder / "rules.yaml")
+    (group,) = rule_file.groups
+    (rule,) = group.rules
+    noticed = {}
+    for twin in twins(rule, 30):
+        if twin.point is not None:
+            changed = replace(group, rules=(replace(twin.rule, annotations=rule.annotations),))
+            (folder / "rules.yaml").write_text(print_rule_file([changed]), encoding="utf-8")
+            noticed[twin.point] = not run_unit_tests(folder / "suite.yaml").passed
+    assert len(noticed) == 5
+    assert noticed == {point: proved[point] for point in noticed}
 
 
 def test_an_alert_that_no_test_names_has_nothing_proved(tmp_path: Path) -> None:
