@@ -416,7 +416,8 @@ async def running(configuration: Configuration) -> AsyncIterator[Service]:
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=8),
+                # Nodes behind one proxy share its address: one that hangs must not take the others' places.
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0),
                 timeout=aiohttp.ClientTimeout(total=None),
                 trust_env=False,
                 cookie_jar=aiohttp.DummyCookieJar(),

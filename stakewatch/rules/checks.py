@@ -17,7 +17,7 @@ from stakewatch.errors import InputError
 from stakewatch.promql import PromqlError, replace_threshold
 from stakewatch.promql.errors import line_and_column
 from stakewatch.rules import promtool, unit_tests
-from stakewatch.rules.files import Rule, RuleFile, load_rule_files, rule_paths
+from stakewatch.rules.files import Rule, RuleFile, compose, load_rule_files, rule_paths
 from stakewatch.rules.overriding import THRESHOLD
 from stakewatch.rules.series import Known, flaws
 
@@ -193,8 +193,17 @@ def tests_files(bundle: Bundle, _configuration: Configuration) -> Iterator[Findi
 def inhibition(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
     """Yield inhibitions that also match alerts which both lack a label, and those of slashing alerts."""
     for path in sorted(bundle.alertmanager.glob("*.yaml")):
-        content = yaml.safe_load(read_text(path))
-        for rule in content.get("inhibit_rules", []) if isinstance(content, dict) else []:
+        text = read_text(path)
+        try:
+            compose(text, path)
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"this is no YAML that Alertmanager takes: {error}", where=str(path)) from error
+        if not isinstance(content, dict) or "route" not in content or "receivers" not in content:
+            message = "this is no Alertmanager configuration: it has no route or no receivers"
+            yield Finding(path, 1, message, "write both, or move the file elsewhere")
+            continue
+        for rule in content.get("inhibit_rules") or []:
             for message, mend in _inhibition_flaws(rule):
                 yield Finding(path, 1, message, mend)
 

@@ -12,6 +12,7 @@ from stakewatch.bundle.document import read_text
 from stakewatch.errors import InputError
 
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_DEEPEST = 50
 _SUFFIXES = (".yaml", ".yml")
 _MOST_RULES = 100_000
 _WIDTH = 110
@@ -167,6 +168,7 @@ def compose(text: str, path: Path) -> yaml.Node | None:
     Raises InputError (file:line) when it is no YAML.
     """
     try:
+        _expect_shallow(text, path)
         return yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -181,6 +183,26 @@ def compose(text: str, path: Path) -> yaml.Node | None:
         raise InputError(
             "this is no YAML that could be read", where=str(path), mend="is it the right file?"
         ) from error
+
+
+def _expect_shallow(text: str, path: Path) -> None:
+    """Raise InputError where lists and mappings are nested deeper than anybody writes them.
+
+    The C library composes a tree by recursion and would overflow its stack; reading events has no depth.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise InputError(
+                    f"this is nested deeper than {_DEEPEST} levels",
+                    where=f"{path}:{line}",
+                    mend="is it the right file?",
+                )
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def entries(node: yaml.Node, path: Path, what: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:

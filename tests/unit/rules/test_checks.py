@@ -8,6 +8,7 @@ import pytest
 from stakewatch.bundle.checks import Finding
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
+from stakewatch.errors import InputError
 from stakewatch.rules import checks
 
 Run = Callable[[Bundle, Configuration], Iterable[Finding]]
@@ -53,6 +54,8 @@ tests:
       - {eval_time: 2m, alertname: Down}
 """
 ROUTES = """\
+route: {receiver: tickets}
+receivers: [{name: tickets}]
 inhibit_rules:
   - source_matchers: [area = beacon, 'beacon_node != ""']
     target_matchers: [area = validators]
@@ -216,3 +219,17 @@ def test_an_inhibition_that_silences_too_much_is_found(
     change(bundle.alertmanager / "alertmanager.yaml", old, new)
     (finding,) = run(checks.inhibition, bundle)
     assert message in finding.message
+
+
+@pytest.mark.parametrize("text", ["", "[]", "route: {}", "groups: []", "{}"])
+def test_a_file_that_routes_nothing_is_a_finding(bundle: Bundle, text: str) -> None:
+    (bundle.alertmanager / "alertmanager.yaml").write_text(text, encoding="utf-8")
+    (finding,) = run(checks.inhibition, bundle)
+    assert "no Alertmanager configuration" in finding.message
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "route: !!python/object:os.system x", "route: ["])
+def test_routes_that_cannot_be_read_are_an_error_with_their_place(bundle: Bundle, text: str) -> None:
+    (bundle.alertmanager / "alertmanager.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"alertmanager\.yaml"):
+        run(checks.inhibition, bundle)

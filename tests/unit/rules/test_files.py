@@ -130,9 +130,10 @@ def test_a_file_that_is_cut_off_anywhere_never_ends_in_a_traceback() -> None:
         assert all(rule.expression is not None for rule in rule_file.rules)
 
 
-def test_deep_nesting_is_an_error() -> None:
-    with pytest.raises(InputError):
-        parse_rule_file("groups: " + "[" * 5000, PATH)
+@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "groups: " + "[" * 51])
+def test_deep_nesting_is_an_error(text: str) -> None:
+    with pytest.raises(InputError, match="nested deeper than 50 levels"):
+        parse_rule_file(text, PATH)
 
 
 def test_rule_files_are_found_in_sub_folders_and_tests_are_left_out(tmp_path: Path) -> None:
