@@ -57,6 +57,11 @@ rules-test: setup ## promtool unit tests of the rules on both majors
 	@$(BIN)/stakewatch tools --install promql prometheus promtool promtool2
 	@$(BIN)/stakewatch test
 
+.PHONY: coverage
+coverage: setup ## which cases of each alert its tests prove (report coverage)
+	@$(BIN)/stakewatch tools --install promql promtool promtool2
+	@$(BIN)/stakewatch coverage --report
+
 .PHONY: report
 report: setup ## all reports side by side
 	@$(BIN)/stakewatch report
