@@ -49,6 +49,23 @@ class Process:
         """Return a selector of `metric` for the chosen processes, with further `matchers`."""
         return f"{metric}{{{','.join((self.matchers, *matchers))}}}"
 
+    def per_second(self, metric: str, *matchers: str) -> str:
+        """Return the rate of a series that only grows."""
+        return f"rate({self.series(metric, *matchers)}[$__rate_interval])"
+
+    def mean(self, metric: str, *labels: str) -> str:
+        """Return the mean of a histogram's or summary's newest observations, per process and `labels`."""
+        by = ", ".join(("cluster", "instance", *labels))
+        return (
+            f"sum by ({by}) ({self.per_second(f'{metric}_sum')})\n"
+            f"/ (sum by ({by}) ({self.per_second(f'{metric}_count')}) > 0)"
+        )
+
+    def quantile(self, of: float, metric: str, *labels: str) -> str:
+        """Return a quantile of a histogram's newest observations, per process and `labels`."""
+        by = ", ".join(("cluster", "instance", *labels, "le"))
+        return f"histogram_quantile({of}, sum by ({by}) ({self.per_second(f'{metric}_bucket')}))"
+
     def of_container(self, expression: str) -> str:
         """Return `expression`, one value per container, for the containers of the chosen processes."""
         return (

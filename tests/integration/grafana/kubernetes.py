@@ -1,19 +1,19 @@
-"""What kube-state-metrics and the kubelet say of the demo's fleet: the simulator has neither."""
+"""What kube-state-metrics and the kubelet say of a fleet: the simulator has neither."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from stakewatch.simulator.plan import DEMO
+from stakewatch.simulator.plan import FleetPlan
 
 _MEMORY = 68_719_476_736
 
 
-def metrics() -> str:
-    """Return each process of the plan as a pod on its machine, with requests, a claim and no restart."""
+def metrics(plan: FleetPlan) -> str:
+    """Return each process of a plan as a pod on its machine, with requests, a claim and no restart."""
     lines = []
-    for process in DEMO.processes:
+    for process in plan.processes:
         pod = f'namespace="staking",pod="{process.instance}-0"'
         claim = f'namespace="staking",persistentvolumeclaim="data-{process.instance}-0"'
         volume = f'pod="{process.instance}-0",volume="data"'
@@ -30,15 +30,15 @@ def metrics() -> str:
         ]
     lines += [
         f'kube_node_status_allocatable{{node="{machine}",resource="memory",unit="byte"}} {_MEMORY}'
-        for machine in DEMO.machines
+        for machine in plan.machines
     ]
     return "\n".join(lines) + "\n"
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """Serve the metrics on loopback, and give host and port."""
-    body = metrics().encode()
+def serving(plan: FleetPlan) -> Iterator[str]:
+    """Serve the metrics of a plan on loopback, and give host and port."""
+    body = metrics(plan).encode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

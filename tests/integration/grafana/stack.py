@@ -8,16 +8,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import requests
 import yaml
 
 from stakewatch.programs import servers
 from stakewatch.programs.process import Process, free_port
 from stakewatch.rules.scaling import scale_rule_files
+from stakewatch.simulator.plan import DEMO, BeaconNode, ExecutionNode
 
 from . import kubernetes
 
 ROOT = Path(__file__).parents[3]
+# The demo's fleet, and a pair of the implementations that it lacks.
+PLAN = msgspec.structs.replace(
+    DEMO,
+    beacon_nodes=(*DEMO.beacon_nodes, BeaconNode("beacon-5", "lodestar", "execution-5", "machine-3")),
+    execution_nodes=(*DEMO.execution_nodes, ExecutionNode("execution-5", "besu", "machine-3")),
+)
 # The plan's epochs take 8 seconds instead of 384.
 SCALE = 8 / 384
 PLACE: Mapping[str, str] = {"cluster": "demo-1", "region": "eu-west-1"}
@@ -47,10 +55,12 @@ class Stack:
 def running(folder: Path) -> Iterator[Stack]:
     """Run everything in `folder`."""
     with ExitStack() as stack:
+        plan = folder / "plan.yaml"
+        plan.write_text(yaml.safe_dump(msgspec.to_builtins(PLAN)), encoding="utf-8")
         simulator_log = folder / "simulator.log"
         stack.enter_context(
             Process.start(
-                [sys.executable, "-m", "stakewatch.simulator", "--plan", "demo", "--folder", folder],
+                [sys.executable, "-m", "stakewatch.simulator", "--plan", plan, "--folder", folder],
                 log=simulator_log,
             )
         )
@@ -58,7 +68,7 @@ def running(folder: Path) -> Iterator[Stack]:
         ready = next(
             line for line in simulator_log.read_text(encoding="utf-8").splitlines() if '"ready"' in line
         )
-        kubernetes_address = stack.enter_context(kubernetes.serving())
+        kubernetes_address = stack.enter_context(kubernetes.serving(PLAN))
         port = free_port()
         exporter = f"127.0.0.1:{port}"
         program = Path(sys.executable).with_name("stakewatch-exporter")
@@ -79,6 +89,7 @@ def running(folder: Path) -> Iterator[Stack]:
         path.write_text(
             yaml.safe_dump(
                 _configuration(
+                    json.loads((folder / "targets.json").read_text(encoding="utf-8")),
                     exporter,
                     alertmanager.url.removeprefix("http://"),
                     f"127.0.0.1:{prometheus_port}",
@@ -92,7 +103,7 @@ def running(folder: Path) -> Iterator[Stack]:
 
 
 def _configuration(
-    exporter: str, alertmanager: str, prometheus: str, kube_state_metrics: str
+    fleet: object, exporter: str, alertmanager: str, prometheus: str, kube_state_metrics: str
 ) -> dict[str, object]:
     platform = {
         "prometheus": prometheus,
@@ -104,7 +115,8 @@ def _configuration(
         "rule_files": ["rules/*.yaml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": [
-            {"job_name": "fleet", "file_sd_configs": [{"files": ["targets.json"]}]},
+            # Files with targets are looked at only 5 seconds after the start.
+            {"job_name": "fleet", "static_configs": fleet},
             {
                 "job_name": "exporter",
                 "honor_labels": True,

@@ -1,0 +1,305 @@
+"""Shared beacon nodes: which of them makes its validators suffer, who uses it, and what stands in for it."""
+
+from stakewatch.grafana.board import Board
+from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_group, per_network
+from stakewatch.grafana.joins import Process, newest
+from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.links import board_link, row_link
+from stakewatch.grafana.nodes import answers
+from stakewatch.grafana.panels import FiringAlerts, Stat, State, StateTimeline, Table, Timeseries, Value
+from stakewatch.grafana.queries import Query
+from stakewatch.grafana.thresholds import steps
+from stakewatch.grafana.variables import contract_variables
+
+BEACON = Process(role="beacon")
+
+# Alerts on a beacon node and on its groups carry the same label, so that they are seen together.
+FIRING = (
+    'ALERTS{alertstate="firing",beacon_node=~"$instance",beacon_node!="",'
+    'cluster=~"$cluster|",network=~"$network|"}'
+)
+LINK = ("validator_client", "beacon_node")
+
+THIS_NODE = board_link("shared_beacon", "Only this beacon node", ("cluster", "instance"))
+ITS_GROUPS = row_link("validators", "This group", {"network": "Network", "group": "Group"})
+
+CHOSEN_CAUSE = group_series("group:stakewatch_cause:info", 'beacon_node=~"$instance"', chosen=CHOSEN_NETWORK)
+CHOSEN_LINK = 'beacon_node=~"$instance"'
+
+
+def of_groups(metric: str) -> str:
+    """Return a series of the groups with their client and beacon node, for the chosen beacon nodes."""
+    selector = group_series(metric, chosen=CHOSEN_NETWORK)
+    return f"{selector}\n* on (network, group) group_left (validator_client, beacon_node)\n{CHOSEN_CAUSE}"
+
+
+def topology(metric: str, *labels: str) -> str:
+    """Return one value per validator client and beacon node of the configured or observed topology."""
+    return per_network(group_series(metric, CHOSEN_LINK, chosen=CHOSEN_NETWORK), *LINK, *labels)
+
+
+ACTIVE = of_groups("group:stakewatch_validators_active:sum")
+NOT_EARNING = of_groups("group:stakewatch_validators_not_earning:max")
+SHARE_NOT_EARNING = (
+    f"sum by (network, beacon_node) ({NOT_EARNING})\n/ sum by (network, beacon_node) ({ACTIVE})"
+)
+EARNED = group_series("stakewatch_validators_earned_gwei", chosen=CHOSEN_NETWORK)
+EARNED_PER_SECOND = f"deriv({EARNED}[1h])"
+HEALTHY = BEACON.series("stakewatch_node_healthy")
+PRIMARY = 'priority="primary"'
+BACKUP = 'priority="backup"'
+WITH_PRIMARY = group_series("stakewatch_topology_info", PRIMARY, chosen=CHOSEN_NETWORK)
+WITH_BACKUP = group_series("stakewatch_topology_info", BACKUP, chosen=CHOSEN_NETWORK)
+NONE = f"0 * count by (network) ({group_series('stakewatch_topology_info', chosen=CHOSEN_NETWORK)})"
+
+IS_IT_WELL = row(
+    "Is it well?",
+    Stat(
+        title="Beacon nodes down",
+        description="Chosen beacon nodes whose API does not answer the exporter. Normal: 0.",
+        unit="none",
+        queries=(Query(f"sum(1 - ({answers(BEACON)}))", "down"),),
+        steps=steps(start="green", red=1),
+    ),
+    Stat(
+        title="Worst share not earning",
+        description="Of the beacon nodes, the greatest share of the keys behind one that earned nothing in "
+        "two epochs. Normal: near 0. Much more on one node than on the others: that node is the cause.",
+        unit="percentunit",
+        queries=(Query(f"max by (network) ({SHARE_NOT_EARNING})", "{{network}}"),),
+        steps=steps(start="green", orange=0.01, red=0.05),
+        decimals=1,
+    ),
+    Stat(
+        title="Keys on one beacon node",
+        description="Most active keys that depend on one beacon node first. Normal: as you planned; the "
+        "loss per epoch if it fails grows with it. The colour says nothing.",
+        unit="none",
+        queries=(Query(f"max by (network) (sum by (network, beacon_node) ({ACTIVE}))", "{{network}}"),),
+        colour="none",
+    ),
+    Stat(
+        title="Clients without backup",
+        description="Validator clients that have no second beacon node configured. Normal: 0. Their keys "
+        "miss every duty while their only node is away.",
+        unit="none",
+        queries=(
+            Query(
+                "count by (network) (\n"
+                f"  count by (network, validator_client) ({WITH_PRIMARY})\n"
+                f"  unless on (network, validator_client) {WITH_BACKUP}\n"
+                f") or {NONE}",
+                "{{network}}",
+            ),
+        ),
+        steps=steps(start="green", orange=1),
+    ),
+    Stat(
+        title="Clients on a backup",
+        description="Validator clients that use another beacon node than their primary, as far as the "
+        "exporter can tell. Normal: 0.",
+        unit="none",
+        queries=(
+            Query(
+                "sum by (network) (\n"
+                f"  {topology('stakewatch_topology_active')}\n"
+                f"  and on (network, validator_client, beacon_node) "
+                f"{WITH_BACKUP}\n"
+                f") or {NONE}",
+                "{{network}}",
+            ),
+        ),
+        steps=steps(start="green", orange=1),
+    ),
+    Stat(
+        title="Furthest behind the clock",
+        description="Slots between the clock and the head of the chosen beacon node that is worst. Normal: "
+        "0 or 1.",
+        unit="suffix: slots",
+        queries=(
+            Query(
+                f"max by (network) ({BEACON.series('stakewatch_beacon_sync_distance_slots')})", "{{network}}"
+            ),
+        ),
+        steps=steps(start="green", orange=4, red=8),
+    ),
+    width=4,
+    height=5,
+)
+
+WHO_IS_TO_BLAME = Row(
+    "Which node is to blame?",
+    (
+        Cell(
+            Timeseries(
+                title="Keys not earning by beacon node",
+                description="Share of the keys behind each beacon node that earned nothing in two epochs. "
+                "Normal: all near 0. One line up: that node. All lines up: the network, or something that "
+                "all nodes share.",
+                unit="percentunit",
+                queries=(Query(SHARE_NOT_EARNING, "{{beacon_node}}"),),
+                minimum=0,
+                maximum=1,
+            ),
+            width=12,
+        ),
+        Cell(
+            Timeseries(
+                title="Behind the clock",
+                description="Slots between the clock and the head of each beacon node. Normal: 0 or 1. A "
+                "node that climbs before its keys stop earning is the cause.",
+                unit="suffix: slots",
+                queries=(Query(newest(BEACON.series("stakewatch_beacon_sync_distance_slots"))),),
+                steps=steps(start="green", orange=4, red=8),
+                minimum=0,
+                links=(THIS_NODE,),
+            ),
+            width=12,
+        ),
+        Cell(
+            StateTimeline(
+                title="Healthy over time",
+                description="Whether each beacon node passes all checks of the exporter. Normal: all green.",
+                unit="none",
+                queries=(
+                    Query(
+                        f"min by (cluster, instance, implementation) ({HEALTHY})",
+                        "{{instance}} ({{implementation}})",
+                    ),
+                ),
+                states={0: State("fails a check", "red"), 1: State("healthy", "green")},
+                links=(THIS_NODE,),
+            ),
+            width=12,
+        ),
+        Cell(
+            FiringAlerts(
+                title="Firing alerts",
+                description="Alerts that name the chosen beacon nodes as their own or as their cause; a "
+                "click on the name opens the runbook. Normal: none.",
+                queries=(Query(FIRING),),
+                columns={
+                    "alertname": "Alert",
+                    "severity": "Severity",
+                    "beacon_node": "Beacon",
+                    "validator_client": "Client",
+                    "group": "Group",
+                },
+            ),
+            width=12,
+        ),
+    ),
+)
+
+WHO_USES_IT = Row(
+    "Who uses which node, and what stands in?",
+    (
+        Cell(
+            Table(
+                title="Groups behind each beacon node",
+                description="Each group with its client, its primary beacon node, and how many of its keys "
+                "are active and do not earn. Normal: none that does not earn.",
+                unit="none",
+                queries=(Query(ACTIVE), Query(NOT_EARNING)),
+                columns={
+                    "network": "Network",
+                    "beacon_node": "Beacon",
+                    "validator_client": "Client",
+                    "group": "Group",
+                },
+                values=(Value("Active", "none"), Value("Not earning", "none")),
+                column_links={"Group": (ITS_GROUPS,)},
+            ),
+            width=12,
+        ),
+        Cell(
+            Table(
+                title="Primary and backup",
+                description="Beacon nodes of each validator client as configured, and which one is in use. "
+                "Normal: the primary. `assumed`: the client does not tell, so the first healthy node is "
+                "taken.",
+                unit="none",
+                queries=(
+                    Query(
+                        f"{topology('stakewatch_topology_info', 'priority')}\n"
+                        f"* on (network, {', '.join(LINK)}) group_left (source)\n"
+                        f"topk by (network, {', '.join(LINK)}) "
+                        f"(1, {topology('stakewatch_topology_active', 'source')})"
+                    ),
+                ),
+                columns={
+                    "network": "Network",
+                    "validator_client": "Client",
+                    "beacon_node": "Beacon",
+                    "priority": "Priority",
+                    "source": "Source",
+                },
+                values=(Value("In use", "bool_yes_no"),),
+            ),
+            width=12,
+        ),
+        Cell(
+            Table(
+                title="Pairs",
+                description="The execution node of each beacon node, as configured, and where the beacon "
+                "node runs. Normal: a backup in another zone, with another implementation than the primary.",
+                unit="none",
+                queries=(
+                    Query(
+                        "max by (cluster, network, instance, implementation, execution_node) "
+                        f"({BEACON.series('stakewatch_beacon_execution_pair_info')})\n"
+                        "* on (cluster, instance) group_left (machine, zone)\n"
+                        "topk by (cluster, instance) (1, max by (cluster, instance, machine, zone) "
+                        f"({BEACON.series('stakewatch_node_location_info')}))"
+                    ),
+                ),
+                columns={
+                    "cluster": "Cluster",
+                    "instance": "Beacon",
+                    "implementation": "Implementation",
+                    "execution_node": "Execution",
+                    "machine": "Machine",
+                    "zone": "Zone",
+                },
+                column_links={
+                    "Execution": (
+                        row_link(
+                            "fleet_overview",
+                            "This execution node",
+                            {"cluster": "Cluster", "instance": "Execution"},
+                        ),
+                    ),
+                },
+            ),
+            width=12,
+        ),
+        Cell(
+            Timeseries(
+                title="Earned per key and hour by group",
+                description="Consensus rewards of an average key of each group at the pace of the last "
+                "hour. Normal: one line for all groups, about 100,000 gwei for 32 ETH on mainnet.",
+                unit="suffix: gwei",
+                queries=(
+                    Query(
+                        f"{per_group(EARNED_PER_SECOND)} * 3600\n"
+                        f"/ on (network, group) group_right ()\n"
+                        f"{ACTIVE}",
+                        "{{beacon_node}} {{group}}",
+                    ),
+                ),
+            ),
+            width=12,
+        ),
+    ),
+)
+
+dashboard = Board(
+    uid="shared_beacon",
+    title="Shared beacon nodes",
+    description="Many keys depend on each beacon node: which node makes its keys suffer, who uses it, and "
+    "what stands in for it.",
+    variables=contract_variables("beacon"),
+    rows=(IS_IT_WELL, WHO_IS_TO_BLAME, WHO_USES_IT),
+    firing=FIRING,
+    tags=("beacon", "validators"),
+)
