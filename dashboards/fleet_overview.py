@@ -446,7 +446,7 @@ WHAT_RUNS = Row(
             Table(
                 title="Groups of keys",
                 description="Each group with its validator client and primary beacon node, and how many of "
-                "its keys are active. A click on a group opens its board.",
+                "its keys are active. Normal: no group without a client. A click on a group opens its board.",
                 unit="none",
                 queries=(
                     Query(

@@ -74,7 +74,7 @@ IS_IT_WELL = row(
         queries=(
             Query(f"time() - {per_network(itself('last_update_timestamp_seconds', NODES))}", "{{network}}"),
         ),
-        steps=steps(start="green", orange=60, red=300),
+        alerts=("ExporterDataStale",),
         decimals=0,
     ),
     Stat(

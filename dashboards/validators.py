@@ -368,7 +368,7 @@ PROPOSING = row(
     Timeseries(
         title="Rewards of proposals",
         description="What proposed blocks earned: from attestations and sync committees in them (consensus), "
-        "and from fees or the builder (execution, by source). Normal on mainnet: about 0.04 ETH consensus, "
+        "and from fees or the builder (execution, by source). Normal: on mainnet about 0.04 ETH consensus, "
         "0.02 to 0.1 ETH execution per block.",
         unit="suffix: ETH",
         queries=(

@@ -1,0 +1,57 @@
+"""Every board of the bundle says what is normal, fits a phone, and is small enough to review."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stakewatch.bundle.configuration import Configuration
+from stakewatch.bundle.folder import Bundle
+from stakewatch.grafana.boardfile import panels
+from stakewatch.grafana.generation import generated, load_boards
+from stakewatch.grafana.setting import setting_of
+
+ROOT = Path(__file__).parents[3]
+UIDS = sorted(path.stem for path in (ROOT / "dashboards").glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def boards() -> dict[str, dict[str, Any]]:
+    """Return all boards with default settings by uid."""
+    bundle = Bundle(ROOT)
+    setting = setting_of(bundle, Configuration())
+    return {source.path.stem: generated(source, setting) for source in load_boards(bundle)}
+
+
+@pytest.mark.parametrize("uid", UIDS)
+def test_every_description_says_what_is_normal_or_refers_to_the_line(
+    boards: dict[str, dict[str, Any]], uid: str
+) -> None:
+    without = [
+        panel.title
+        for panel in panels(boards[uid])
+        if panel.kind != "row"
+        and "Normal:" not in str(panel.content["description"])
+        and "threshold" not in str(panel.content["description"])
+    ]
+    assert without == []
+
+
+@pytest.mark.parametrize("uid", UIDS)
+def test_the_first_row_is_six_large_numbers(boards: dict[str, dict[str, Any]], uid: str) -> None:
+    first = [panel for panel in panels(boards[uid]) if panel.content["gridPos"]["y"] == 0]
+    assert len(first) == 6
+    assert {panel.kind for panel in first} <= {"stat", "gauge"}
+
+
+@pytest.mark.parametrize("uid", UIDS)
+def test_firing_alerts_are_a_table_and_an_annotation(boards: dict[str, dict[str, Any]], uid: str) -> None:
+    (table,) = (panel for panel in panels(boards[uid]) if panel.title == "Firing alerts")
+    names = [annotation["name"] for annotation in boards[uid]["annotations"]["list"]]
+    assert table.kind == "table"
+    assert "Firing alerts" in names
+
+
+@pytest.mark.parametrize("uid", UIDS)
+def test_the_file_is_small_enough_to_review(uid: str) -> None:
+    assert (ROOT / "dashboards" / "json" / f"{uid}.json").stat().st_size < 300_000
