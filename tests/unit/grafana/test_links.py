@@ -1,6 +1,6 @@
 """Links keep what the reader chose."""
 
-from stakewatch.grafana.links import board_link, boards_link, runbook_link
+from stakewatch.grafana.links import board_link, boards_link, chosen_link, row_link, runbook_link
 from stakewatch.grafana.thresholds import Alert
 from stakewatch.grafana.variables import DatasourceVariable, contract_variables
 
@@ -40,3 +40,17 @@ def test_variables_narrow_each_other_down_from_cluster_to_instance() -> None:
         f'label_values(up{{{process},cluster=~"$cluster"}}, network)',
         f'label_values(up{{{process},cluster=~"$cluster",network=~"$network"}}, instance)',
     ]
+
+
+def test_a_total_hands_on_what_the_reader_chose() -> None:
+    link = chosen_link("validators", "Keys", ("network", "group"))
+    assert link["url"] == (
+        "/d/validators?${network:queryparam}&${group:queryparam}&${datasource:queryparam}&${__url_time_range}"
+    )
+
+
+def test_a_row_hands_on_what_stands_in_its_cells() -> None:
+    link = row_link("validators", "Keys", {"group": "Group"})
+    assert link["url"] == (
+        "/d/validators?var-group=${__data.fields.Group}&${datasource:queryparam}&${__url_time_range}"
+    )

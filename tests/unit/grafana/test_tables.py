@@ -1,0 +1,53 @@
+"""Tables with several numbers join the rows of their queries."""
+
+from collections.abc import Callable
+from typing import Any
+
+from stakewatch.grafana.board import Board
+from stakewatch.grafana.boardfile import panels
+from stakewatch.grafana.lint import lint
+from stakewatch.grafana.panels import Table, Value
+from stakewatch.grafana.queries import Query
+from stakewatch.grafana.round_trip import differences
+from stakewatch.grafana.setting import Setting
+
+UP = Query('up{cluster=~"$cluster"}')
+
+
+def rendered(table: Table, board_of: Callable[..., Board], setting: Setting) -> dict[str, Any]:
+    board = board_of(table).generate(setting)
+    assert list(differences(board)) == []
+    assert lint(board) == ()
+    (only,) = panels(board)
+    return dict(only.content)
+
+
+def table(*queries: Query, values: tuple[Value, ...]) -> Table:
+    return Table(
+        title="Pods",
+        description="Normal: few.",
+        unit="none",
+        queries=queries,
+        columns={"pod": "Pod"},
+        values=values,
+    )
+
+
+def test_each_query_gets_a_column_with_its_own_unit(board_of: Callable[..., Board], setting: Setting) -> None:
+    values = (Value("Cores", "none"), Value("Memory", "bytes"))
+    panel = rendered(table(UP, UP, values=values), board_of, setting)
+    assert [one["id"] for one in panel["transformations"]] == ["merge", "filterFieldsByName", "organize"]
+    renamed = panel["transformations"][2]["options"]["renameByName"]
+    assert renamed == {"pod": "Pod", "Value #A": "Cores", "Value #B": "Memory"}
+    units = {
+        override["matcher"]["options"]: override["properties"][0]["value"]
+        for override in panel["fieldConfig"]["overrides"]
+    }
+    assert units == {"Cores": "none", "Memory": "bytes"}
+
+
+def test_the_number_of_a_single_query_has_no_name_behind_it(
+    board_of: Callable[..., Board], setting: Setting
+) -> None:
+    panel = rendered(table(UP, values=(Value("Memory", "bytes"),)), board_of, setting)
+    assert panel["transformations"][2]["options"]["renameByName"] == {"pod": "Pod", "Value": "Memory"}
