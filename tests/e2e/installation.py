@@ -24,6 +24,7 @@ from stakewatch.programs.process import Process, free_port
 from stakewatch.programs.servers import Alertmanager, Prometheus, alertmanager, prometheus
 from stakewatch.rules.routing import routes_to_webhook
 from stakewatch.rules.scaling import scale_rule_files
+from stakewatch.rules.scraping import exporter_job, exporter_target
 from tests.e2e.devnet import SECONDS_PER_SLOT, SLOTS_PER_EPOCH, Devnet, Pair
 
 CLUSTER = "e2e-1"
@@ -189,8 +190,10 @@ def _scraping(
         "validator": [
             target(pair.validator_metrics, "validator", "lodestar", pair.validators) for pair in pairs
         ],
-        "exporter": [target(exporter_port, "exporter", "stakewatch", "exporter-1")],
     }
+    exporter = exporter_target(
+        f"127.0.0.1:{exporter_port}", network=NETWORK, place={"cluster": CLUSTER, "region": REGION}
+    )
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(folder / "*.yaml") for folder in rules],
@@ -198,13 +201,11 @@ def _scraping(
             "alertmanagers": [{"static_configs": [{"targets": [alertmanager_url.removeprefix("http://")]}]}]
         },
         "scrape_configs": [
-            {
-                "job_name": job,
-                "honor_labels": job == "exporter",
-                **_METRICS_PATHS.get(job, {}),
-                "static_configs": targets,
-            }
-            for job, targets in jobs.items()
+            *(
+                {"job_name": job, **_METRICS_PATHS.get(job, {}), "static_configs": targets}
+                for job, targets in jobs.items()
+            ),
+            exporter_job(static_configs=[exporter]),
         ],
     }
 
