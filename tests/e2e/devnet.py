@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from eth_account import Account
 from eth_keys.datatypes import PrivateKey
 
 from stakewatch.errors import StakewatchError
 from stakewatch.programs.find import locate
 from stakewatch.programs.process import Process, free_port, tail
+from tests.e2e.account import ACCOUNT
 
 SECONDS_PER_SLOT = 2
 SLOTS_PER_EPOCH = 8
@@ -31,7 +31,6 @@ CHAIN_ID = 1337
 # is, the first steps tell. Genesis must not pass before: validators that come late miss their first duties.
 GENESIS_DELAY_SECONDS = 14.0
 GENESIS_DELAY_FACTOR = 6.0
-ACCOUNT = Account.from_key("0x" + "11" * 32)
 _GENESIS_SCRIPT = Path(__file__).parents[2] / "tools" / "lodestar" / "genesis.mjs"
 _LOOPBACK = "127.0.0.1"
 _START_SECONDS = 60.0

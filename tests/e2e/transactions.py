@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
+from tests.e2e.account import ACCOUNT
 from tests.e2e.chain import WEI_PER_GWEI, call
-from tests.e2e.devnet import ACCOUNT, CHAIN_ID, SECONDS_PER_SLOT, Pair
+from tests.e2e.devnet import CHAIN_ID, SECONDS_PER_SLOT, Pair
 
 _TRANSFER_GAS = 21_000
 _RECIPIENT = bytes.fromhex("00" * 18 + "beef")
