@@ -1,7 +1,7 @@
 """The account that pays on the chain; its key is no secret, the chain lives for minutes.
 
-A library below eth_account lifts Python's recursion limit for the whole process, to where deeply nested input
-overflows the C stack instead of raising RecursionError. Every other test relies on the limit, so it is put back.
+A library below eth_account lifts Python's recursion limit for the whole process, to where deeply nested
+input overflows the C stack instead of raising RecursionError. Other tests rely on the limit: it is put back.
 """
 
 import sys
