@@ -12,6 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[3]
 STARTED = "waiting"
 LIMIT_SECONDS = 60.0
+# A shell starts background jobs with SIGINT ignored, and what they start inherits that; a terminal does not.
+AS_FROM_A_TERMINAL = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def children_of(session_marker: str) -> list[str]:
@@ -40,7 +46,7 @@ def bundle(tmp_path: Path) -> Path:
 def test_an_interrupted_demo_leaves_no_process(bundle: Path, number: signal.Signals) -> None:
     stakewatch = Path(sys.executable).with_name("stakewatch")
     with subprocess.Popen(
-        [stakewatch, "demo", "--bundle", bundle],
+        [sys.executable, "-c", AS_FROM_A_TERMINAL, stakewatch, "demo", "--bundle", bundle],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
