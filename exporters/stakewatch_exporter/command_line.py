@@ -52,12 +52,12 @@ def _parse_listen(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _checked(configuration: Configuration) -> Configuration:
+def _checked(configuration: Configuration, path: Path) -> Configuration:
     """Return the configuration if the exporter can run with it. Raises InputError."""
     if not configuration.nodes:
         raise InputError(
             "it names no beacon and no execution node, so there is nothing to watch",
-            where="stakewatch.yaml",
+            where=named(path),
             mend="add fleet.beacon_nodes with instance, implementation and url",
         )
     if configuration.exporter.state_file is not None:
@@ -146,7 +146,7 @@ async def _check(configuration: Configuration, console: Console) -> bool:
 def command(*, config: Path, listen: str | None, check: bool, debug: bool) -> None:
     """Tell Prometheus what beacon nodes, execution nodes and the chain say about a staking fleet."""
     log.write_to(sys.stderr, logging.DEBUG if debug else logging.INFO)
-    configuration = _checked(load_configuration(config))
+    configuration = _checked(load_configuration(config), config)
     if listen is not None:
         host, port = _parse_listen(listen)
         settings = dataclasses.replace(configuration.exporter, listen_host=host, listen_port=port)

@@ -161,6 +161,11 @@ def load_configuration_text(text: str, path: Path) -> Configuration:
     """Return what `text` says, as if it stood at `path`; raises as `load_configuration` does."""
     document = read_document(text, path)
     problems = list(document.problems)
+    if document.data is None and not problems:
+        mend = (
+            "describe the fleet in it, as docs/configuration.md says, or remove it: without it defaults hold"
+        )
+        problems.append(Problem(path=path, line=1, what="the file is empty", mend=mend))
     problems += islice(schema_problems(document, schema()), _MOST_PROBLEMS)
     problems += islice(reference_problems(document), _MOST_PROBLEMS)
     keys, key_problems = _keys(document)

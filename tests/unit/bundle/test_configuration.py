@@ -66,9 +66,14 @@ def test_the_example_is_right_and_fills_every_field() -> None:
     assert configuration.exporter.state_file == str(ROOT / "state" / "exporter.json")
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "fleet:\nhealth:\noverrides:\n", "{}"])
-def test_an_empty_file_or_section_means_the_defaults(text: str) -> None:
+@pytest.mark.parametrize("text", ["fleet:\nhealth:\noverrides:\n", "{}"])
+def test_an_empty_section_means_the_defaults(text: str) -> None:
     assert load_configuration_text(text, FILE) == Configuration()
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", " \n\n"])
+def test_an_empty_file_is_an_error_for_somebody_meant_to_write_it(text: str) -> None:
+    assert error_of(text).startswith("stakewatch.yaml:1: the file is empty\n")
 
 
 def test_a_bundle_without_stakewatch_yaml_has_the_defaults(tmp_path: Path) -> None:
