@@ -1,6 +1,7 @@
 """What all tests share: the marker `needs`, for programs that only a distribution's package brings."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +29,12 @@ def _missing(item: pytest.Item) -> Iterator[str]:
             packages = missing_needs(program) if program.obtainable else (search_for(program),)
             for search in packages:
                 yield "; ".join([f"{search.program.name} is missing", *search.remarks, search.mend])
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as from a terminal: a shell starts background jobs, and so their children, deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
