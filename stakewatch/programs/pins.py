@@ -124,6 +124,9 @@ ALERTMANAGER = GoBuild(
     linker_flags=("-s", "-w", "-X", f"{_COMMON_VERSION}=0.31.1"),
 )
 PROMQL = GoBuild(folder="promql", version="0.315.0", packages=MappingProxyType({"stakewatch-promql": "."}))
+RULE_CLOCK = GoBuild(
+    folder="ruleclock", version="0.315.0", packages=MappingProxyType({"stakewatch-ruleclock": "."})
+)
 GETH = GoBuild(
     folder="geth",
     version="1.17.0",
@@ -170,6 +173,12 @@ _ALL = (
         source=PROMETHEUS_2,
         on_path=_prometheus_family(Accepted("2.53", "3"), "promtool2", "promtool"),
         file_name="promtool2",
+    ),
+    Program(
+        name="ruleclock",
+        purpose="evaluates rules over a simulated day",
+        source=RULE_CLOCK,
+        file_name="stakewatch-ruleclock",
     ),
     Program(
         name="alertmanager",

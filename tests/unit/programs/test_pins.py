@@ -22,6 +22,7 @@ MODULE_VERSIONS = {
     "prometheus": "github.com/prometheus/prometheus v0.315.0",
     "prometheus2": "github.com/prometheus/prometheus v0.55.1",
     "promql": "github.com/prometheus/prometheus v0.315.0",
+    "ruleclock": "github.com/prometheus/prometheus v0.315.0",
     "alertmanager": "github.com/prometheus/alertmanager v0.31.1",
     "geth": "github.com/ethereum/go-ethereum v1.17.0",
 }
