@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stakewatch.ethereum.beacon_api import Block
+from stakewatch.ethereum.beacon_block import Block
 
 
 @dataclass(frozen=True)

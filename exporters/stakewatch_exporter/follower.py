@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stakewatch.bundle.configuration import Group
-from stakewatch.ethereum.beacon_api import Block, Finality, Header, Validator
+from stakewatch.ethereum.beacon_api import Finality, Header, Validator
+from stakewatch.ethereum.beacon_block import Block
 from stakewatch.ethereum.transport import RequestError
 from stakewatch_exporter.agreement import Chain
 from stakewatch_exporter.blocks import Anchor, BlockTree, root_at

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from stakewatch.bundle.configuration import Group
-from stakewatch.ethereum.beacon_api import Block, Status, Validator
+from stakewatch.ethereum.beacon_api import Status, Validator
+from stakewatch.ethereum.beacon_block import Block
 from stakewatch.ethereum.rewards import ExecutionReward, RewardSource
 from stakewatch_exporter.blocks import Anchor, BlockTree, root_at
 from stakewatch_exporter.keys import KeyBook

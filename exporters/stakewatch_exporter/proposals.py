@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stakewatch.ethereum.beacon_api import Block
+from stakewatch.ethereum.beacon_block import Block
 from stakewatch.ethereum.rewards import execution_reward
 from stakewatch.ethereum.transport import RequestError
 from stakewatch_exporter.ledger import Ledger, OwnProposal, ProposalRewards

@@ -10,7 +10,7 @@ from tempfile import NamedTemporaryFile
 import msgspec
 
 from stakewatch.bundle.configuration import Group
-from stakewatch.ethereum.beacon_api import Block
+from stakewatch.ethereum.beacon_block import Block
 from stakewatch.ethereum.rewards import RewardSource
 from stakewatch_exporter.blocks import Anchor, BlockTree
 from stakewatch_exporter.ledger import Account, GroupCounters, Ledger, OwnProposal, ProposalRewards

@@ -4,7 +4,6 @@ Source: ethereum/beacon-APIs; where clients differ (Lodestar 1.5.1 has no POST v
 leave fields out) the widest form is read and what is missing is None.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,17 +14,12 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Meta
 
+from stakewatch.ethereum.beacon_block import Block, DepositData, Gwei, Number, Pubkey, Root, decode_block
 from stakewatch.ethereum.specification import Specification, parse_specification
 from stakewatch.ethereum.transport import Endpoint, Outcome, RequestError, Transport, plain
 
-# msgspec takes bounds of 63 bits; epochs may be 2**64 - 1 (FAR_FUTURE_EPOCH) and are bounded where used.
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
-Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Epoch = Annotated[int, Meta(ge=0)]
-Gwei = Annotated[int, Meta(ge=0, le=10**18)]
-Root = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{64}$")]
-Address = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{40}$")]
-Pubkey = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{96}$")]
 Version4 = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{8}$")]
 
 _SMALL = 1 << 20
@@ -35,13 +29,7 @@ _BYTES_PER_VALIDATOR = 2048
 _MOST_QUERY_CHARACTERS = 3500
 _MOST_POSTED_IDS = 10_000
 _LARGEST_UINT64 = 2**64 - 1
-_LARGEST_UINT256 = 2**256 - 1
 _SLOW = 5.0
-_DECIMAL = re.compile(r"[0-9]{1,78}")
-# Forks whose block body we can read; of a later one nothing is said about its payload.
-_FORKS_WITHOUT_PAYLOAD = frozenset({"phase0", "altair"})
-_FORKS_WITHOUT_WITHDRAWALS = frozenset({"bellatrix"})
-_FORKS_WITH_WITHDRAWALS = frozenset({"capella", "deneb", "electra", "fulu"})
 
 
 class Status(StrEnum):
@@ -119,33 +107,6 @@ class Validator:
     is_slashed: bool
     activation_epoch: int
     exit_epoch: int
-
-
-@dataclass(frozen=True)
-class Payload:
-    """The execution payload of a block, without its transactions; base fee in wei."""
-
-    block_number: int
-    block_hash: str
-    fee_recipient: str
-    base_fee_per_gas: int
-
-
-@dataclass(frozen=True)
-class Block:
-    """What a block moves; withdrawals are (validator index, gwei), deposits are (pubkey, gwei).
-
-    `is_complete` is False when the fork is one whose withdrawals cannot be read here.
-    """
-
-    root: str
-    slot: int
-    proposer_index: int
-    parent_root: str
-    payload: Payload | None
-    withdrawals: tuple[tuple[int, int], ...]
-    deposits: tuple[tuple[str, int], ...]
-    is_complete: bool
 
 
 @dataclass(frozen=True)
@@ -258,56 +219,6 @@ class _ValidatorsAnswer(msgspec.Struct):
     data: list[_ValidatorEntry]
 
 
-class _Withdrawal(msgspec.Struct):
-    validator_index: Number
-    amount: Gwei
-
-
-class _DepositData(msgspec.Struct):
-    pubkey: Pubkey
-    amount: Gwei
-
-
-class _Deposit(msgspec.Struct):
-    data: _DepositData
-
-
-# What a block holds is kept until it is settled. Source: consensus-specs, MAX_DEPOSIT_REQUESTS_PER_PAYLOAD;
-# a payload has 16 withdrawals and a body 16 deposits, with room here for forks that raise them.
-class _ExecutionRequests(msgspec.Struct):
-    deposits: Annotated[list[_DepositData], Meta(max_length=8192)] = []
-
-
-class _Payload(msgspec.Struct):
-    fee_recipient: Address
-    block_number: Number
-    block_hash: Root
-    base_fee_per_gas: str
-    withdrawals: Annotated[list[_Withdrawal], Meta(max_length=1024)] | None = None
-
-
-class _Body(msgspec.Struct):
-    deposits: Annotated[list[_Deposit], Meta(max_length=1024)] = []
-    execution_payload: _Payload | None = None
-    execution_requests: _ExecutionRequests | None = None
-
-
-class _BlockMessage(msgspec.Struct):
-    slot: Number
-    proposer_index: Number
-    parent_root: Root
-    body: _Body
-
-
-class _SignedBlock(msgspec.Struct):
-    message: _BlockMessage
-
-
-class _BlockAnswer(msgspec.Struct):
-    version: str
-    data: _SignedBlock
-
-
 class _BlockRewardsData(msgspec.Struct):
     proposer_index: Number
     total: Gwei
@@ -332,7 +243,7 @@ class _DutiesAnswer(msgspec.Struct):
 
 
 class _PendingDepositsAnswer(msgspec.Struct):
-    data: list[_DepositData]
+    data: list[DepositData]
 
 
 # Numbers are strings in this API; `strict=False` reads both.
@@ -345,7 +256,6 @@ _PEER_COUNT = msgspec.json.Decoder(_PeerCountAnswer, strict=False)
 _HEADER = msgspec.json.Decoder(_HeaderAnswer, strict=False)
 _FINALITY = msgspec.json.Decoder(_FinalityAnswer, strict=False)
 _VALIDATORS = msgspec.json.Decoder(_ValidatorsAnswer, strict=False)
-_BLOCK = msgspec.json.Decoder(_BlockAnswer, strict=False)
 _BLOCK_REWARDS = msgspec.json.Decoder(_BlockRewardsAnswer, strict=False)
 _DUTIES = msgspec.json.Decoder(_DutiesAnswer, strict=False)
 _PENDING_DEPOSITS = msgspec.json.Decoder(_PendingDepositsAnswer, strict=False)
@@ -566,7 +476,7 @@ class BeaconApi:
             "GET",
             f"/eth/v2/beacon/blocks/{root}",
             endpoint=Endpoint.BLOCKS,
-            decode=lambda content: _block(content, root),
+            decode=lambda content: decode_block(content, root),
             limit_bytes=_BLOCK_LIMIT,
             timeout_factor=_SLOW,
         )
@@ -664,42 +574,3 @@ def _validators(content: bytes, asked: Sequence[str]) -> dict[int, Validator]:
             exit_epoch=record.exit_epoch,
         )
     return found
-
-
-def _payload(payload: _Payload) -> Payload:
-    if not _DECIMAL.fullmatch(payload.base_fee_per_gas) or int(payload.base_fee_per_gas) > _LARGEST_UINT256:
-        raise ValueError("base_fee_per_gas is not a number of 256 bits")
-    return Payload(
-        block_number=payload.block_number,
-        block_hash=payload.block_hash.lower(),
-        fee_recipient=payload.fee_recipient.lower(),
-        base_fee_per_gas=int(payload.base_fee_per_gas),
-    )
-
-
-def _block(content: bytes, root: str) -> Block:
-    answer = _BLOCK.decode(content)
-    message = answer.data.message
-    body = message.body
-    payload = body.execution_payload
-    if answer.version in _FORKS_WITH_WITHDRAWALS:
-        if payload is None or payload.withdrawals is None:
-            raise ValueError(f"a block of {answer.version} without withdrawals")
-        is_complete = True
-    else:
-        is_complete = answer.version in _FORKS_WITHOUT_PAYLOAD | _FORKS_WITHOUT_WITHDRAWALS
-    requested = body.execution_requests.deposits if body.execution_requests else []
-    withdrawals = payload.withdrawals if payload and payload.withdrawals else []
-    return Block(
-        root=root.lower(),
-        slot=message.slot,
-        proposer_index=message.proposer_index,
-        parent_root=message.parent_root.lower(),
-        payload=None if payload is None else _payload(payload),
-        withdrawals=tuple((withdrawal.validator_index, withdrawal.amount) for withdrawal in withdrawals),
-        deposits=tuple(
-            (deposit.pubkey.lower(), deposit.amount)
-            for deposit in (*(deposit.data for deposit in body.deposits), *requested)
-        ),
-        is_complete=is_complete,
-    )

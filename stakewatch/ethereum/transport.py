@@ -4,12 +4,13 @@ import asyncio
 import email.utils
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from enum import StrEnum
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,8 +18,11 @@ import msgspec
 from stakewatch.errors import StakewatchError
 
 _Answer = TypeVar("_Answer")
+_Taken_co = TypeVar("_Taken_co", covariant=True)
 _CHUNK_BYTES = 256 * 1024
 _LARGE_BYTES = 1024 * 1024
+_STREAM_BYTES = 2 * 1024 * 1024
+_JSON = "application/json"
 _LONGEST_WAIT_SECONDS = 300.0
 _SHOWN_CHARACTERS = 120
 
@@ -88,6 +92,25 @@ class RefusalError(ValueError):
     def __init__(self, what: str, outcome: Outcome) -> None:
         super().__init__(what)
         self.outcome = outcome
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """What the head of a streamed answer says; `content_length` is None where the length is open."""
+
+    content_type: str
+    content_length: int | None
+    headers: Mapping[str, str]
+
+
+class Consumer(Protocol[_Taken_co]):
+    """Takes an answer piece by piece; both verbs raise ValueError when it is not what was asked for."""
+
+    def feed(self, chunk: bytes, /) -> None:
+        """Take the next bytes."""
+
+    def finish(self) -> _Taken_co:
+        """Return what the whole answer comes to."""
 
 
 class _FailureError(Exception):
@@ -193,13 +216,71 @@ class Transport:
         Raises RequestError.
         """
         where = f"{self.name} {subject or path.partition('?')[0]}"
+        limit = self.timeout_seconds * timeout_factor
+        with self._observed(endpoint, where, limit) as seen:
+            async with asyncio.timeout(limit):
+                content = await self._fetch(method, path, body=body, limit_bytes=limit_bytes, seen=seen)
+                return await _decoded(content, decode)
+
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        endpoint: Endpoint,
+        consume: Callable[[Announcement], Consumer[_Answer]],
+        limit_bytes: int,
+        accept: str = _JSON,
+        body: bytes | None = None,
+        idle_factor: float = 1.0,
+        total_factor: float = 1.0,
+    ) -> _Answer:
+        """Send one request and hand its answer on piece by piece, so that it is never whole in memory.
+
+        `consume` gives the taker once the head of the answer is there. The node may be silent for
+        `idle_factor` and take `total_factor` times the time-out. Raises RequestError.
+        """
+        where = f"{self.name} {path.partition('?')[0]}"
+        total = self.timeout_seconds * total_factor
+        patience = aiohttp.ClientTimeout(total=None, sock_read=self.timeout_seconds * idle_factor)
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}
+        if body is not None:
+            headers["Content-Type"] = _JSON
+        with self._observed(endpoint, where, total) as seen, _failures_told_apart():
+            async with (
+                asyncio.timeout(total),
+                self._session.request(
+                    method,
+                    self._url + path,
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=patience,
+                    read_bufsize=_STREAM_BYTES,
+                ) as response,
+            ):
+                seen[0] = _clock_offset(response.headers.get("Date"))
+                _check_status(response)
+                announced = Announcement(response.content_type, response.content_length, response.headers)
+                with _errors_of_decoders(b""):
+                    consumer = consume(announced)
+                size = 0
+                async for part in response.content.iter_chunked(_STREAM_BYTES):
+                    size += len(part)
+                    _check_size(size, limit_bytes, response.status)
+                    with _errors_of_decoders(part):
+                        consumer.feed(part)
+                with _errors_of_decoders(b""):
+                    return consumer.finish()
+
+    @contextmanager
+    def _observed(self, endpoint: Endpoint, where: str, limit_seconds: float) -> Iterator[list[float | None]]:
+        """Tell how an exchange went and word its failure; yields the place for the clock's offset."""
         started = time.monotonic()
         seen: list[float | None] = [None]
         outcome: Outcome | None = Outcome.OK
         try:
-            async with asyncio.timeout(self.timeout_seconds * timeout_factor):
-                content = await self._fetch(method, path, body=body, limit_bytes=limit_bytes, seen=seen)
-                return await _decoded(content, decode)
+            yield seen
         except _FailureError as failure:
             outcome = failure.outcome
             raise RequestError(
@@ -213,7 +294,7 @@ class Transport:
         except TimeoutError as error:
             outcome = Outcome.TIMEOUT
             raise RequestError(
-                f"no complete answer within {self.timeout_seconds * timeout_factor:g} s",
+                f"no complete answer within {limit_seconds:g} s",
                 outcome=outcome,
                 endpoint=endpoint,
                 where=where,
@@ -228,26 +309,37 @@ class Transport:
     async def _fetch(
         self, method: str, path: str, *, body: bytes | None, limit_bytes: int, seen: list[float | None]
     ) -> bytes:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": _JSON}
         if body is not None:
-            headers["Content-Type"] = "application/json"
-        try:
+            headers["Content-Type"] = _JSON
+        with _failures_told_apart():
             async with self._session.request(
                 method, self._url + path, data=body, headers=headers, allow_redirects=False
             ) as response:
                 seen[0] = _clock_offset(response.headers.get("Date"))
                 _check_status(response)
                 return await _read(response, limit_bytes)
-        except aiohttp.ClientPayloadError as error:
-            raise _FailureError(f"its answer was cut off: {_shown(str(error))}", Outcome.TRUNCATED) from error
-        except aiohttp.ClientConnectorError as error:
-            raise _FailureError(f"no connection: {_shown(_reason(error))}", Outcome.CONNECTION) from error
-        except (aiohttp.ClientConnectionError, ConnectionError) as error:
-            raise _FailureError(f"no connection: {_shown(str(error))}", Outcome.CONNECTION) from error
-        except (aiohttp.ClientError, ValueError) as error:
-            raise _FailureError(
-                f"its answer is not HTTP as we know it: {_shown(str(error))}", Outcome.INVALID
-            ) from error
+
+
+@contextmanager
+def _failures_told_apart() -> Iterator[None]:
+    """Word what the HTTP client raises."""
+    try:
+        yield
+    except _FailureError:
+        raise
+    except aiohttp.ServerTimeoutError as error:
+        raise TimeoutError from error
+    except aiohttp.ClientPayloadError as error:
+        raise _FailureError(f"its answer was cut off: {_shown(str(error))}", Outcome.TRUNCATED) from error
+    except aiohttp.ClientConnectorError as error:
+        raise _FailureError(f"no connection: {_shown(_reason(error))}", Outcome.CONNECTION) from error
+    except (aiohttp.ClientConnectionError, ConnectionError) as error:
+        raise _FailureError(f"no connection: {_shown(str(error))}", Outcome.CONNECTION) from error
+    except (aiohttp.ClientError, ValueError) as error:
+        raise _FailureError(
+            f"its answer is not HTTP as we know it: {_shown(str(error))}", Outcome.INVALID
+        ) from error
 
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:
@@ -262,19 +354,28 @@ async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
     size = 0
     async for part in response.content.iter_chunked(_CHUNK_BYTES):
         size += len(part)
-        if size > limit_bytes:
-            raise _FailureError(
-                f"its answer is larger than {limit_bytes} bytes", Outcome.INVALID, response.status
-            )
+        _check_size(size, limit_bytes, response.status)
         parts.append(part)
     return b"".join(parts)
 
 
+def _check_size(size: int, limit_bytes: int, status: int) -> None:
+    if size > limit_bytes:
+        raise _FailureError(f"its answer is larger than {limit_bytes} bytes", Outcome.INVALID, status)
+
+
 async def _decoded(content: bytes, decode: Callable[[bytes], _Answer]) -> _Answer:
-    try:
+    with _errors_of_decoders(content):
         if len(content) > _LARGE_BYTES:
             return await asyncio.to_thread(decode, content)
         return decode(content)
+
+
+@contextmanager
+def _errors_of_decoders(content: bytes) -> Iterator[None]:
+    """Word what decoders raise over an answer or a piece of it."""
+    try:
+        yield
     except msgspec.ValidationError as error:
         raise _FailureError(f"its answer has another form: {_shown(str(error))}", Outcome.INVALID) from error
     except msgspec.DecodeError as error:

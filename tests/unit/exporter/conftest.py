@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from stakewatch.bundle.configuration import Group
-from stakewatch.ethereum.beacon_api import Block, Payload, Status, Validator
+from stakewatch.ethereum.beacon_api import Status, Validator
+from stakewatch.ethereum.beacon_block import Block, Payload
 from stakewatch.ethereum.specification import FAR_FUTURE_EPOCH
 from stakewatch_exporter.blocks import Anchor, BlockTree
 from stakewatch_exporter.ledger import Ledger

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import cast
 
 from stakewatch.bundle.configuration import Node, Role
-from stakewatch.ethereum.beacon_api import Block, Checkpoint, Duties, Finality, Header, Validator
+from stakewatch.ethereum.beacon_api import Checkpoint, Duties, Finality, Header, Validator
+from stakewatch.ethereum.beacon_block import Block
 from stakewatch.ethereum.specification import Specification
 from stakewatch.ethereum.transport import Endpoint, Outcome, RequestError
 from stakewatch_exporter.agreement import Chain
