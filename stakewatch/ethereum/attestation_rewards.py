@@ -86,6 +86,10 @@ class AttestationTotals:
     target_penalty: int = 0
     inactivity_penalty: int = 0
 
+    def __add__(self, other: "AttestationTotals") -> "AttestationTotals":
+        mine, theirs = vars(self), vars(other)
+        return AttestationTotals(**{name: mine[name] + theirs[name] for name in mine})
+
 
 @dataclass(frozen=True)
 class IdealReward:
@@ -175,39 +179,16 @@ class AttestationRewards:
 
     def totals(self, indices: npt.NDArray[np.integer]) -> AttestationTotals:
         """Return the sums over some validators, each counted as often as its index is given."""
-        return self._total(self.of(indices), self._state.registry.effective_balances[indices])
+        effective = self._state.registry.effective_balances[indices]
+        return sum_rewards(self.of(indices), effective, self._state.effective_balance_increment)
 
     def network(self) -> AttestationTotals:
         """Return the sums over all validators of the state."""
         sums = AttestationTotals()
         for block in _blocks(len(self._state.balances)):
-            part = self._total(self.of(block), self._state.registry.effective_balances[block])
-            sums = AttestationTotals(
-                **{name: getattr(sums, name) + getattr(part, name) for name in vars(sums)}
-            )
+            effective = self._state.registry.effective_balances[block]
+            sums += sum_rewards(self.of(block), effective, self._state.effective_balance_increment)
         return sums
-
-    def _total(self, rewards: ValidatorRewards, effective: npt.NDArray[np.uint16]) -> AttestationTotals:
-        increment = self._state.effective_balance_increment
-        hits = [(rewards.flags >> flag & 1).astype(np.bool_) for flag in (SOURCE, TARGET, HEAD)]
-        balances = [int(effective[hit].sum(dtype=np.int64)) * increment for hit in (rewards.has_duty, *hits)]
-        parts = (rewards.source, rewards.target, rewards.head)
-        return AttestationTotals(
-            duties=int(rewards.has_duty.sum()),
-            missed=int((rewards.has_duty & (rewards.flags == 0)).sum()),
-            source_votes=int(hits[SOURCE].sum()),
-            target_votes=int(hits[TARGET].sum()),
-            head_votes=int(hits[HEAD].sum()),
-            balance=balances[0],
-            source_balance=balances[1],
-            target_balance=balances[2],
-            head_balance=balances[3],
-            reward=sum(int(np.maximum(part, 0).sum()) for part in parts),
-            ideal_reward=int(rewards.ideal.sum()),
-            source_penalty=-int(np.minimum(rewards.source, 0).sum()),
-            target_penalty=-int(np.minimum(rewards.target, 0).sum()),
-            inactivity_penalty=-int(rewards.inactivity.sum()),
-        )
 
     def _reward(self, increments: int, flag: int) -> int:
         transition = self._transition
@@ -257,6 +238,31 @@ class AttestationRewards:
         )
         penalties[late] = -(amounts * increment * updated // divisor)
         return penalties
+
+
+def sum_rewards(
+    rewards: ValidatorRewards, effective: npt.NDArray[np.integer], increment: int
+) -> AttestationTotals:
+    """Return the sums over validators whose effective balances are given in increments of so many gwei."""
+    hits = [(rewards.flags >> flag & 1).astype(np.bool_) for flag in (SOURCE, TARGET, HEAD)]
+    balances = [int(effective[hit].sum(dtype=np.int64)) * increment for hit in (rewards.has_duty, *hits)]
+    parts = (rewards.source, rewards.target, rewards.head)
+    return AttestationTotals(
+        duties=int(rewards.has_duty.sum()),
+        missed=int((rewards.has_duty & (rewards.flags == 0)).sum()),
+        source_votes=int(hits[SOURCE].sum()),
+        target_votes=int(hits[TARGET].sum()),
+        head_votes=int(hits[HEAD].sum()),
+        balance=balances[0],
+        source_balance=balances[1],
+        target_balance=balances[2],
+        head_balance=balances[3],
+        reward=sum(int(np.maximum(part, 0).sum()) for part in parts),
+        ideal_reward=int(rewards.ideal.sum()),
+        source_penalty=-int(np.minimum(rewards.source, 0).sum()),
+        target_penalty=-int(np.minimum(rewards.target, 0).sum()),
+        inactivity_penalty=-int(rewards.inactivity.sum()),
+    )
 
 
 def reward_parameters(values: Mapping[str, object], fork: str) -> RewardParameters:

@@ -1,7 +1,7 @@
 """The values of a chain that a node tells in `/eth/v1/config/spec`, and the networks known by name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 FAR_FUTURE_EPOCH = 2**64 - 1
@@ -29,6 +29,7 @@ class Specification:
     """What we need of `config/spec`; `fork_epochs` by upper-case fork name, only forks that are scheduled.
 
     `epochs_to_inactivity_penalty` is MIN_EPOCHS_TO_INACTIVITY_PENALTY: a longer finality delay is a leak.
+    `values` is all that the node said, for those who read states.
     """
 
     slot_milliseconds: int
@@ -36,6 +37,9 @@ class Specification:
     deposit_chain_id: int | None
     epochs_to_inactivity_penalty: int
     fork_epochs: Mapping[str, int]
+    values: Mapping[str, object] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
+    )
 
     def has_forked(self, fork: str, epoch: int) -> bool:
         """Whether a fork is active in an epoch."""
@@ -84,4 +88,5 @@ def parse_specification(values: Mapping[str, object]) -> Specification:
         deposit_chain_id=_number(values, "DEPOSIT_CHAIN_ID"),
         epochs_to_inactivity_penalty=_DEFAULT_LEAK_EPOCHS if leak_epochs is None else leak_epochs,
         fork_epochs=MappingProxyType(forks),
+        values=MappingProxyType(dict(values)),
     )
