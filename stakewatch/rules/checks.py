@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import yaml
-
 from stakewatch.bundle.checks import Finding, check
 from stakewatch.bundle.configuration import Configuration, Urls
 from stakewatch.bundle.document import read_text
@@ -17,7 +15,8 @@ from stakewatch.errors import InputError
 from stakewatch.promql import PromqlError, replace_threshold
 from stakewatch.promql.errors import line_and_column
 from stakewatch.rules import promtool, unit_tests
-from stakewatch.rules.files import Rule, RuleFile, compose, load_rule_files, rule_paths
+from stakewatch.rules import routing_checks as routing_checks  # noqa: PLC0414 - it registers its checks
+from stakewatch.rules.files import Rule, RuleFile, load_rule_files, rule_paths
 from stakewatch.rules.overriding import THRESHOLD
 from stakewatch.rules.series import Known, flaws
 
@@ -189,25 +188,6 @@ def tests_files(bundle: Bundle, _configuration: Configuration) -> Iterator[Findi
             yield Finding(path, 1, f"{path.name} has no tests", mend)
 
 
-@check("rules/inhibition", "An inhibition whose `equal` names a label that a source alert may lack.")
-def inhibition(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
-    """Yield inhibitions that also match alerts which both lack a label, and those of slashing alerts."""
-    for path in sorted(bundle.alertmanager.glob("*.yaml")):
-        text = read_text(path)
-        try:
-            compose(text, path)
-            content = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"this is no YAML that Alertmanager takes: {error}", where=str(path)) from error
-        if not isinstance(content, dict) or "route" not in content or "receivers" not in content:
-            message = "this is no Alertmanager configuration: it has no route or no receivers"
-            yield Finding(path, 1, message, "write both, or move the file elsewhere")
-            continue
-        for rule in content.get("inhibit_rules") or []:
-            for message, mend in _inhibition_flaws(rule):
-                yield Finding(path, 1, message, mend)
-
-
 def _known(bundle: Bundle) -> Known:
     rule_files = load_rule_files(bundle.rules)
     return Known(
@@ -265,20 +245,3 @@ def _of_tests(
             yield Finding(
                 Path(file) if known else path, int(line) if known else 1, error.what, error.mend or "mend it"
             )
-
-
-def _inhibition_flaws(rule: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
-    sources = [re.sub(r"\s", "", one) for one in rule.get("source_matchers", [])]
-    targets = [re.sub(r"[\s\"']", "", one) for one in rule.get("target_matchers", [])]
-    shown = f"inhibition by {', '.join(rule.get('source_matchers', []))}"
-    for label in rule.get("equal", []):
-        required = any(re.match(rf"{re.escape(label)}(!=\"?\"?$|=|=~)", one) for one in sources)
-        if label not in {"cluster", "network"} and not required:
-            yield (
-                f"{shown}: two alerts that both lack the label {label} count as equal",
-                f'add the source matcher {label} != ""',
-            )
-    if not any(one.startswith(("area=", "alertname=")) for one in targets):
-        yield f"{shown}: it may silence any alert, slashing too", "name the targets' area or alertname"
-    if any("slashing" in one.lower() for one in targets if not one.partition("=")[0].endswith("!")):
-        yield f"{shown}: a slashing alert is never silenced", "take it out of the targets"

@@ -9,6 +9,7 @@ import yaml
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.targets import target
+from stakewatch.rules.amp_alertmanager import amp_definition, receivers_path
 from stakewatch.rules.files import load_rule_files, print_rule_file
 from stakewatch.rules.overriding import apply_configuration
 from stakewatch.rules.scraping import exporter_address, exporter_job, exporter_target
@@ -19,6 +20,10 @@ _HEADING = """\
 # bundle, as for file_sd_configs: targets/staking/*.yaml, each target with the labels cluster, region,
 # network, role, implementation, instance (and __metrics_path__ where it is not /metrics), and
 # targets/platform/*.yaml with cluster and region.
+"""
+_AMP_HEADING = """\
+# Built from alertmanager/alertmanager.yaml, alertmanager/amp/receivers.yaml and alertmanager/templates:
+# change those. The definition that `aws amp put-alert-manager-definition --data fileb://definition.yaml` takes.
 """
 _PROMETHEUS: Mapping[str, object] = {
     "global": {
@@ -80,6 +85,20 @@ def build_prometheus(bundle: Bundle, configuration: Configuration, folder: Path)
             shutil.copyfile(path, targets / kind / path.name)
     for path in sorted(bundle.alertmanager.glob("*.yaml")):
         shutil.copyfile(path, folder / path.name)
+    for path in sorted(bundle.alertmanager.glob("templates/*.tmpl")):
+        (folder / "templates").mkdir(exist_ok=True)
+        shutil.copyfile(path, folder / "templates" / path.name)
+
+
+@target("amp-alertmanager", "the Alertmanager definition for Amazon Managed Service for Prometheus")
+def build_amp_alertmanager(bundle: Bundle, _configuration: Configuration, folder: Path) -> None:
+    """Write definition.yaml: the bundle's routes and inhibition with alertmanager/amp/receivers.yaml.
+
+    A bundle without that file gets an empty folder. Raises InputError for what the service would refuse.
+    """
+    if receivers_path(bundle.alertmanager).is_file():
+        text = amp_definition(bundle.alertmanager)
+        (folder / "definition.yaml").write_text(_AMP_HEADING + text, encoding="utf-8")
 
 
 def _exporter_target(configuration: Configuration) -> list[dict[str, object]]:

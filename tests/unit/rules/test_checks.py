@@ -8,7 +8,6 @@ import pytest
 from stakewatch.bundle.checks import Finding
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
-from stakewatch.errors import InputError
 from stakewatch.rules import checks
 
 Run = Callable[[Bundle, Configuration], Iterable[Finding]]
@@ -53,14 +52,6 @@ tests:
     alert_rule_test:
       - {eval_time: 2m, alertname: Down}
 """
-ROUTES = """\
-route: {receiver: tickets}
-receivers: [{name: tickets}]
-inhibit_rules:
-  - source_matchers: [area = beacon, 'beacon_node != ""']
-    target_matchers: [area = validators]
-    equal: [network, beacon_node]
-"""
 
 
 @pytest.fixture
@@ -70,7 +61,6 @@ def bundle(tmp_path: Path) -> Bundle:
         ("rules", "beacon.yaml", GOOD),
         ("docs/runbooks", "Down.md", RUNBOOK),
         ("tests/rules", "beacon.test.yaml", TESTS),
-        ("alertmanager", "alertmanager.yaml", ROUTES),
     ):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / name).write_text(text, encoding="utf-8")
@@ -99,7 +89,6 @@ ALL: tuple[Run, ...] = (
     checks.tests_guards,
     checks.tests_scenarios,
     checks.tests_files,
-    checks.inhibition,
 )
 
 
@@ -203,33 +192,3 @@ def test_a_test_file_that_cannot_be_read_is_a_finding(bundle: Bundle) -> None:
     (bundle.rule_tests / "beacon.test.yaml").write_text("tests: [", encoding="utf-8")
     (finding,) = run(checks.tests_guards, bundle)
     assert finding.message.startswith("this is no YAML")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        (", 'beacon_node != \"\"'", "", "both lack the label beacon_node"),
-        ("target_matchers: [area = validators]", "target_matchers: []", "slashing too"),
-        ("target_matchers: [area = validators]", "target_matchers: [area = slashing]", "never silenced"),
-    ],
-)
-def test_an_inhibition_that_silences_too_much_is_found(
-    bundle: Bundle, old: str, new: str, message: str
-) -> None:
-    change(bundle.alertmanager / "alertmanager.yaml", old, new)
-    (finding,) = run(checks.inhibition, bundle)
-    assert message in finding.message
-
-
-@pytest.mark.parametrize("text", ["", "[]", "route: {}", "groups: []", "{}"])
-def test_a_file_that_routes_nothing_is_a_finding(bundle: Bundle, text: str) -> None:
-    (bundle.alertmanager / "alertmanager.yaml").write_text(text, encoding="utf-8")
-    (finding,) = run(checks.inhibition, bundle)
-    assert "no Alertmanager configuration" in finding.message
-
-
-@pytest.mark.parametrize("text", ["[" * 100_000, "route: !!python/object:os.system x", "route: ["])
-def test_routes_that_cannot_be_read_are_an_error_with_their_place(bundle: Bundle, text: str) -> None:
-    (bundle.alertmanager / "alertmanager.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"alertmanager\.yaml"):
-        run(checks.inhibition, bundle)

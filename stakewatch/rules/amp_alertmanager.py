@@ -1,0 +1,153 @@
+"""The Alertmanager configuration in the form that Amazon Managed Service for Prometheus takes.
+
+It is a document with `alertmanager_config`, the configuration as text, and `template_files`; receivers are
+SNS and PagerDuty only. Source: the service's user guide, "Alertmanager configuration" and "Alert receivers".
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stakewatch.errors import InputError
+from stakewatch.promql import parse_duration
+
+LONGEST_REPEAT_SECONDS = 5 * 86_400
+_RECEIVERS = Path("amp") / "receivers.yaml"
+_ALLOWED: Mapping[str, frozenset[str]] = {
+    "sns_configs": frozenset(
+        {
+            "topic_arn",
+            "phone_number",
+            "target_arn",
+            "sigv4",
+            "subject",
+            "message",
+            "attributes",
+            "send_resolved",
+        }
+    ),
+    "pagerduty_configs": frozenset(
+        {
+            "routing_key",
+            "service_key",
+            "client",
+            "client_url",
+            "description",
+            "severity",
+            "details",
+            "images",
+            "links",
+            "component",
+            "group",
+            "class",
+            "send_resolved",
+        }
+    ),
+}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks, and everything in full where it is needed."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature of the base class
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def receivers_path(folder: Path) -> Path:
+    """Return where the receivers for the service stand, in the folder of alertmanager.yaml."""
+    return folder / _RECEIVERS
+
+
+def amp_definition(folder: Path) -> str:
+    """Return the definition made of alertmanager.yaml, amp/receivers.yaml and the templates in `folder`.
+
+    Routes, inhibition and time intervals are those of alertmanager.yaml.
+    Raises InputError when a file is missing or broken, or says what the service does not take.
+    """
+    path = folder / "alertmanager.yaml"
+    content = _mapping(path)
+    receivers = _mapping(receivers_path(folder)).get("receivers")
+    templates = {
+        one.name: one for pattern in content.get("templates", []) for one in _matching(folder, pattern)
+    }
+    content["receivers"] = receivers
+    content["templates"] = list(templates)
+    for message in amp_flaws(content):
+        raise InputError(
+            f"Amazon Managed Service for Prometheus would refuse this: {message}",
+            where=str(receivers_path(folder)),
+            mend="mend it there, or in alertmanager.yaml where it is about a route",
+        )
+    definition = {
+        "template_files": {name: one.read_text(encoding="utf-8") for name, one in templates.items()},
+        "alertmanager_config": yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=110),
+    }
+    return yaml.dump(definition, Dumper=_Dumper, sort_keys=False, width=110)
+
+
+def amp_flaws(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the service refuses in a configuration, some of it only after it has said yes."""
+    if "global" in content:
+        yield "it has a section `global`, which holds nothing that the service takes"
+    receivers = content.get("receivers")
+    if not isinstance(receivers, list) or not all(isinstance(one, dict) for one in receivers):
+        yield "it has no list of receivers"
+        return
+    names = {receiver.get("name") for receiver in receivers}
+    for receiver in receivers:
+        for kind, configurations in receiver.items():
+            if kind != "name":
+                yield from _receiver_flaws(str(receiver.get("name")), kind, configurations)
+    for route in _routes(content.get("route")):
+        if route.get("receiver", next(iter(names))) not in names:
+            yield f"a route goes to {route['receiver']}, which is no receiver"
+        repeat = route.get("repeat_interval")
+        if repeat is not None and parse_duration(str(repeat)) > LONGEST_REPEAT_SECONDS:
+            yield f"repeat_interval {repeat} is longer than 5 days"
+
+
+def _receiver_flaws(name: str, kind: str, configurations: object) -> Iterator[str]:
+    if kind not in _ALLOWED:
+        yield f"the receiver {name} has {kind}; only {' and '.join(_ALLOWED)} exist"
+        return
+    for configuration in configurations if isinstance(configurations, list) else []:
+        for unknown in sorted(set(configuration) - _ALLOWED[kind]):
+            yield f"the receiver {name} sets {unknown} in {kind}, which cannot be set"
+        if kind == "sns_configs" and not (configuration.get("sigv4") or {}).get("region"):
+            yield f"the receiver {name} names no sigv4.region"
+        if kind == "pagerduty_configs":
+            key = configuration.get("routing_key") or configuration.get("service_key")
+            if not isinstance(key, dict) or "aws_secrets_manager" not in key:
+                yield f"the receiver {name} holds its PagerDuty key itself: it must stand in Secrets Manager"
+
+
+def _routes(route: object) -> Iterator[Mapping[str, Any]]:
+    waiting = [route]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield one
+            waiting += one.get("routes") or []
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    return sorted(one for one in folder.glob(pattern) if one.is_file())
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"this cannot be read: {error}", where=str(path)) from error
+    if not isinstance(content, dict):
+        raise InputError("this is no Alertmanager configuration", where=str(path))
+    return content
