@@ -18,6 +18,7 @@ from stakewatch.rules import promtool, unit_tests
 from stakewatch.rules import routing_checks as routing_checks  # noqa: PLC0414 - it registers its checks
 from stakewatch.rules.files import Rule, RuleFile, load_rule_files, rule_paths
 from stakewatch.rules.overriding import THRESHOLD
+from stakewatch.rules.reference import alert_page, alert_reference
 from stakewatch.rules.series import Known, flaws
 
 SEVERITIES = ("critical", "warning", "info")
@@ -186,6 +187,14 @@ def tests_files(bundle: Bundle, _configuration: Configuration) -> Iterator[Findi
         if not expected.is_file():
             mend = f"write {expected.relative_to(bundle.root)}"
             yield Finding(path, 1, f"{path.name} has no tests", mend)
+
+
+@check("rules/reference", "A reference of the alerts that is not what the rules and their tests make.")
+def reference(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
+    """Yield docs/alerts.md where it is out of date; a bundle may do without one."""
+    page = alert_page(bundle)
+    if page.is_file() and read_text(page) != alert_reference(bundle):
+        yield Finding(page, 1, "the rules or their tests have changed since", "run `stakewatch alerts`")
 
 
 def _known(bundle: Bundle) -> Known:

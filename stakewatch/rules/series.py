@@ -72,7 +72,7 @@ def _of_series(name: str, selector: Selector, known: Known) -> Iterator[Flaw]:
             else "mend the name, or record it",
         )
         return
-    metrics = [one for one in everywhere if _selects(selector.matchers, one, known.catalogue)]
+    metrics = [one for one in everywhere if selects(selector.matchers, one, known.catalogue)]
     if not metrics:
         exposed_by = ", ".join(sorted({one.component for one in everywhere})[:_MOST_NAMES])
         yield Flaw(
@@ -152,7 +152,7 @@ def _values(matcher: LabelMatcher, known: Sequence[str], lacking: str) -> Iterat
             yield Flaw(matcher.start, f"{lacking} {quoted(value)}", did_you_mean(value, known, "there are"))
 
 
-def _selects(matchers: Iterable[LabelMatcher], metric: Metric, catalogue: Catalogue) -> bool:
+def selects(matchers: Iterable[LabelMatcher], metric: Metric, catalogue: Catalogue) -> bool:
     """Tell whether matchers of role and implementation let a component's series through."""
     component = catalogue.components[metric.component]
     if component.name == EXPORTER or metric.synthetic:

@@ -23,7 +23,7 @@ _HEADING = """\
 """
 _AMP_HEADING = """\
 # Built from alertmanager/alertmanager.yaml, alertmanager/amp/receivers.yaml and alertmanager/templates:
-# change those. The definition that `aws amp put-alert-manager-definition --data fileb://definition.yaml` takes.
+# change those. `aws amp put-alert-manager-definition --data fileb://definition.yaml` takes it.
 """
 _PROMETHEUS: Mapping[str, object] = {
     "global": {
