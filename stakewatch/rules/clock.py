@@ -171,6 +171,7 @@ def rule_clock(
                 [
                     program,
                     f"--interval={interval_seconds}s",
+                    f"--keep={str(folder is not None).lower()}",
                     database,
                     *(path.resolve() for path in rule_files),
                 ],

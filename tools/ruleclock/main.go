@@ -1,6 +1,6 @@
 // stakewatch-ruleclock evaluates Prometheus rule files over simulated time, with Prometheus' own rule manager.
 //
-// usage: stakewatch-ruleclock [--interval 30s] FOLDER [RULE_FILE...]
+// usage: stakewatch-ruleclock [--interval 30s] [--keep] FOLDER [RULE_FILE...]
 // FOLDER takes the database. Commands come on standard input; each starts with a letter and 4 bytes,
 // little endian, that say how many items follow:
 //
@@ -12,7 +12,7 @@
 //
 // Each evaluation is answered by one JSON line: "at", "seconds", "groups" (seconds by name), "errors", and
 // "changes", the alerts that are in another state than one evaluation before. At the end of its input
-// it closes the database, with all samples in it, and ends.
+// it ends; with --keep, FOLDER is then a database that Prometheus opens, else it holds nothing of use.
 package main
 
 import (
@@ -70,12 +70,13 @@ func main() {
 		return
 	}
 	interval := flag.Duration("interval", 30*time.Second, "between two evaluations")
+	keep := flag.Bool("keep", false, "write all samples into FOLDER at the end, as one block")
 	flag.Parse()
 	if flag.NArg() < 1 || *interval <= 0 {
-		fmt.Fprintln(os.Stderr, "usage: stakewatch-ruleclock [--interval 30s] FOLDER [RULE_FILE...]")
+		fmt.Fprintln(os.Stderr, "usage: stakewatch-ruleclock [--interval 30s] [--keep] FOLDER [RULE_FILE...]")
 		os.Exit(2)
 	}
-	if err := run(os.Stdin, os.Stdout, *interval, flag.Arg(0), flag.Args()[1:]); err != nil {
+	if err := run(os.Stdin, os.Stdout, *interval, *keep, flag.Arg(0), flag.Args()[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "stakewatch-ruleclock:", err)
 		os.Exit(1)
 	}
@@ -100,23 +101,35 @@ func prometheusVersion() string {
 	return "unknown"
 }
 
-func run(input io.Reader, output io.Writer, interval time.Duration, folder string, files []string) (err error) {
+func run(
+	input io.Reader, output io.Writer, interval time.Duration, keep bool, folder string, files []string,
+) (err error) {
 	options := tsdb.DefaultOptions()
 	// One block and no retention: nothing is compacted or dropped while the clock runs.
 	options.MinBlockDuration = longestDatabase.Milliseconds()
 	options.MaxBlockDuration = longestDatabase.Milliseconds()
 	options.RetentionDuration = 0
+	// Everything stays in memory until the end, when it becomes one block.
+	options.WALSegmentSize = -1
 	database, err := tsdb.Open(folder, promslog.NewNopLogger(), nil, options, tsdb.NewDBStats())
 	if err != nil {
 		return fmt.Errorf("%s: %w", folder, err)
 	}
+	database.DisableCompactions()
 	defer func() { err = errors.Join(err, database.Close()) }()
 	groups, err := load(database, interval, files)
 	if err != nil {
 		return err
 	}
 	c := &clock{database: database, groups: groups, active: map[uint64]known{}}
-	return c.serve(bufio.NewReaderSize(input, 1<<20), output)
+	if err := c.serve(bufio.NewReaderSize(input, 1<<20), output); err != nil || !keep {
+		return err
+	}
+	head := database.Head()
+	if head.NumSeries() == 0 {
+		return nil
+	}
+	return database.CompactHead(tsdb.NewRangeHead(head, head.MinTime(), head.MaxTime()))
 }
 
 // load returns the groups in the order of the files and of the groups in each.
