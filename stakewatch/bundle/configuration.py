@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from stakewatch.bundle.document import Document, read_document, read_text
+from stakewatch.bundle.document import Data, Document, read_document, read_text
 from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.keys import MAXIMUM_KEYS, ListedKey, listed_keys
 from stakewatch.bundle.problems import Problem, as_error, quoted
@@ -50,14 +50,61 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Keymanager:
+    """The keymanager API of a validator client; `token_file` holds its bearer token."""
+
+    url: str
+    token_file: str | None = None
+
+
+@dataclass(frozen=True)
 class ValidatorClient:
-    """A validator client and the beacon nodes it is configured with, the primary first."""
+    """A validator client and the beacon nodes it is configured with, the primary first.
+
+    Clients of one `distributed_cluster` hold the same keys by design.
+    """
 
     instance: str
     implementation: str
     cluster: str
     region: str
     beacon_nodes: tuple[str, ...]
+    keymanager: Keymanager | None = None
+    distributed_cluster: str | None = None
+
+    @property
+    def role(self) -> Literal[Role.VALIDATOR]:
+        """The label `role`."""
+        return Role.VALIDATOR
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A remote signer whose list of keys the exporter reads."""
+
+    instance: str
+    implementation: str
+    url: str
+    cluster: str
+    region: str
+
+    @property
+    def role(self) -> Literal[Role.SIGNER]:
+        """The label `role`."""
+        return Role.SIGNER
+
+
+@dataclass(frozen=True)
+class KeySource:
+    """Where a group's keys come from when the file does not list them: one of the three is given.
+
+    `keymanager` and `signer` name instances; `withdrawal_credentials` are lower-case, 0x and 40 hex digits
+    (an address) or 64 (whole credentials).
+    """
+
+    keymanager: str | None = None
+    signer: str | None = None
+    withdrawal_credentials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +113,8 @@ class Group:
 
     `keys` are public keys (0x and 96 lower-case hex characters) or decimal validator indices;
     `labels` become `label_<name>` on `stakewatch_group_info`; `fee_recipients` are lower-case addresses.
-    A disabled group is one whose keys must not sign.
+    A disabled group is one whose keys must not sign. With a `source` the keys are learnt while the exporter
+    runs, and `keys` is empty at first. `signers` are the instances of remote signers that must hold the keys.
     """
 
     name: str
@@ -75,6 +123,8 @@ class Group:
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     fee_recipients: tuple[str, ...] = ()
     enabled: bool = True
+    source: KeySource | None = None
+    signers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +160,7 @@ class ExporterSettings:
     address: str | None = None
     interval_seconds: float = 6.0
     request_timeout_seconds: float = 4.0
+    keys_interval_seconds: float = 30.0
     state_file: str | None = None
     per_key_limit: int = 10_000
     offender_limit: int = 1_000
@@ -125,17 +176,22 @@ class Urls:
 
 @dataclass(frozen=True)
 class Configuration:
-    """The whole of `stakewatch.yaml`; the defaults work without a file."""
+    """The whole of `stakewatch.yaml`; the defaults work without a file.
+
+    `files` are those that it was read from, the key files among them; empty when it was not read from any.
+    """
 
     network: str = "mainnet"
     nodes: tuple[Node, ...] = ()
     validator_clients: tuple[ValidatorClient, ...] = ()
+    signers: tuple[Signer, ...] = ()
     groups: tuple[Group, ...] = ()
     health: Health = field(default_factory=Health)
     expected_versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     overrides: Mapping[str, Override] = field(default_factory=lambda: MappingProxyType({}))
     exporter: ExporterSettings = field(default_factory=ExporterSettings)
     urls: Urls = field(default_factory=Urls)
+    files: tuple[Path, ...] = field(default=(), compare=False)
 
     @property
     def beacon_nodes(self) -> tuple[Node, ...]:
@@ -207,7 +263,7 @@ def _keys(document: Document) -> tuple[list[tuple[str, ...]], list[Problem]]:
                 what = f"there are more than {MAXIMUM_KEYS:,} keys"
                 mend = "is it the right file? Split the fleet between two exporters"
                 return [], [Problem(path=key.path, line=key.line, what=what, mend=mend)]
-        if isinstance(entry.get("keys"), dict) and not listed and len(problems) == before:
+        if _is_file(entry.get("keys")) and not listed and len(problems) == before:
             line = document.line((*place, "keys"))
             what = f"the key file of group {quoted(entry.get('name'))} holds no key"
             mend = "is it the right file? A group without keys is not watched: remove it"
@@ -215,6 +271,31 @@ def _keys(document: Document) -> tuple[list[tuple[str, ...]], list[Problem]]:
         groups.append((str(entry.get("name")), listed))
     problems += islice(duplicate_keys(groups), _MOST_PROBLEMS)
     return [tuple(key.key for key in listed) for _, listed in groups], problems
+
+
+def _is_file(keys: Data) -> bool:
+    return isinstance(keys, dict) and "file" in keys
+
+
+def _key_source(keys: Data) -> KeySource | None:
+    if not isinstance(keys, dict) or "file" in keys:
+        return None
+    entry: dict[str, Any] = keys
+    credentials = entry.get("withdrawal_credentials") or []
+    return KeySource(
+        keymanager=entry.get("keymanager"),
+        signer=entry.get("signer"),
+        withdrawal_credentials=tuple(dict.fromkeys(one.lower() for one in credentials)),
+    )
+
+
+def _keymanager(entry: dict[str, Any] | None, folder: Path) -> Keymanager | None:
+    if entry is None:
+        return None
+    token_file = entry.get("token_file")
+    return Keymanager(
+        url=entry["url"].rstrip("/"), token_file=None if token_file is None else str(folder / token_file)
+    )
 
 
 def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configuration:
@@ -227,9 +308,20 @@ def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configura
         for role, name in ((Role.BEACON, "beacon_nodes"), (Role.EXECUTION, "execution_nodes"))
         for entry in fleet.get(name) or []
     ]
+    folder = document.path.parent
     clients = [
-        ValidatorClient(**{**place, **entry, "beacon_nodes": tuple(entry["beacon_nodes"])})
+        ValidatorClient(
+            **{
+                **place,
+                **entry,
+                "beacon_nodes": tuple(entry["beacon_nodes"]),
+                "keymanager": _keymanager(entry.get("keymanager"), folder),
+            }
+        )
         for entry in fleet.get("validator_clients") or []
+    ]
+    signers = [
+        Signer(**{**place, **entry, "url": entry["url"].rstrip("/")}) for entry in fleet.get("signers") or []
     ]
     groups = [
         Group(
@@ -239,6 +331,8 @@ def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configura
             labels=MappingProxyType(entry.get("labels") or {}),
             fee_recipients=tuple(address.lower() for address in entry.get("fee_recipients") or []),
             enabled=entry.get("enabled", True),
+            source=_key_source(entry["keys"]),
+            signers=tuple(dict.fromkeys(entry.get("signers") or [])),
         )
         for entry, group_keys in zip(fleet.get("groups") or [], keys, strict=True)
     ]
@@ -246,6 +340,7 @@ def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configura
         network=data.get("network", "mainnet"),
         nodes=tuple(nodes),
         validator_clients=tuple(clients),
+        signers=tuple(signers),
         groups=tuple(groups),
         health=Health(**{name: int(value) for name, value in (data.get("health") or {}).items()}),
         expected_versions=MappingProxyType(data.get("expected_versions") or {}),
@@ -255,8 +350,16 @@ def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configura
                 for alert, entry in (data.get("overrides") or {}).items()
             }
         ),
-        exporter=_exporter(data.get("exporter") or {}, document.path.parent),
+        exporter=_exporter(data.get("exporter") or {}, folder),
         urls=Urls(**{name: url.rstrip("/") for name, url in (data.get("urls") or {}).items()}),
+        files=(
+            document.path,
+            *(
+                folder / entry["keys"]["file"]
+                for entry in fleet.get("groups") or []
+                if _is_file(entry["keys"])
+            ),
+        ),
     )
 
 
@@ -274,7 +377,7 @@ def _override(entry: dict[str, Any], place: str) -> Override:
 
 def _exporter(entry: dict[str, Any], folder: Path) -> ExporterSettings:
     settings: dict[str, Any] = {}
-    for key in ("interval_seconds", "request_timeout_seconds"):
+    for key in ("interval_seconds", "request_timeout_seconds", "keys_interval_seconds"):
         if key in entry:
             settings[key] = float(entry[key])
     for key in ("per_key_limit", "offender_limit"):

@@ -11,7 +11,7 @@ from stakewatch.bundle.keys import ListedKey
 from stakewatch.bundle.problems import Problem, did_you_mean, quoted
 
 NODE_LISTS = ("beacon_nodes", "execution_nodes")
-MEMBER_LISTS = (*NODE_LISTS, "validator_clients")
+MEMBER_LISTS = (*NODE_LISTS, "validator_clients", "signers")
 MAXIMUM_PORT = 65535
 SHOWN_OF_KEY = 14
 
@@ -25,6 +25,8 @@ def reference_problems(document: Document) -> Iterator[Problem]:
     yield from _known(document, "beacon_nodes", "execution_node", "execution_nodes", "execution node")
     yield from _known(document, "validator_clients", "beacon_nodes", "beacon_nodes", "beacon node")
     yield from _known(document, "groups", "validator_client", "validator_clients", "validator client")
+    yield from _known(document, "groups", "signers", "signers", "signer")
+    yield from _key_sources(document)
     yield from _repeated_beacon_nodes(document)
     yield from _urls(document)
     yield from _port(document)
@@ -141,6 +143,32 @@ def _known(document: Document, name: str, key: str, of: str, kind: str) -> Itera
                 )
 
 
+def _key_sources(document: Document) -> Iterator[Problem]:
+    """Yield a problem for each group whose keys come from a client or signer that cannot give them."""
+    managed = {
+        entry["instance"]
+        for _, entry in members(document, "validator_clients")
+        if isinstance(entry.get("instance"), str) and isinstance(entry.get("keymanager"), dict)
+    }
+    signers = {entry["instance"] for _, entry in members(document, "signers") if "instance" in entry}
+    kinds = {
+        "keymanager": (managed, "validator client with a keymanager"),
+        "signer": (signers, "signer"),
+    }
+    for place, entry in members(document, "groups"):
+        keys = entry.get("keys")
+        for key, (known, kind) in kinds.items():
+            word = keys.get(key) if isinstance(keys, dict) else None
+            if isinstance(word, str) and word not in known:
+                names = sorted(str(name) for name in known)[:50]
+                yield _problem(
+                    document,
+                    (*place, "keys", key),
+                    f"there is no {kind} {quoted(word)}",
+                    did_you_mean(word, names, "name one of them" if names else f"add a {kind}"),
+                )
+
+
 def _repeated_beacon_nodes(document: Document) -> Iterator[Problem]:
     for place, entry in members(document, "validator_clients"):
         nodes = entry.get("beacon_nodes")
@@ -160,8 +188,14 @@ def _repeated_beacon_nodes(document: Document) -> Iterator[Problem]:
 
 def _urls(document: Document) -> Iterator[Problem]:
     places: list[tuple[Place, Data]] = [
-        ((*place, "url"), entry.get("url")) for name in NODE_LISTS for place, entry in members(document, name)
+        ((*place, "url"), entry.get("url"))
+        for name in (*NODE_LISTS, "signers")
+        for place, entry in members(document, name)
     ]
+    for place, entry in members(document, "validator_clients"):
+        keymanager = entry.get("keymanager")
+        if isinstance(keymanager, dict):
+            places.append(((*place, "keymanager", "url"), keymanager.get("url")))
     section = document.data.get("urls") if isinstance(document.data, dict) else None
     if isinstance(section, dict):
         places += [(("urls", key), value) for key, value in section.items()]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from stakewatch.bundle.configuration import Configuration, load_configuration
+from stakewatch.bundle.configuration import Configuration, Group, load_configuration
 from stakewatch.bundle.folder import Bundle, find_bundle
 from stakewatch.bundle.initial import carried_bundle
 from stakewatch.bundle.reference import configuration_reference
@@ -67,6 +67,7 @@ def _print_configuration(configuration: Configuration) -> None:
         _settings(configuration),
         _nodes(configuration),
         _validator_clients(configuration),
+        _signers(configuration),
         _groups(configuration),
         _overrides(configuration),
     ):
@@ -104,7 +105,24 @@ def _groups(configuration: Configuration) -> Table:
     for one in configuration.groups:
         labels = ", ".join(f"{name}={value}" for name, value in one.labels.items())
         enabled = "yes" if one.enabled else "NO"
-        table.add_row(one.name, one.validator_client, f"{len(one.keys):,}", labels, enabled)
+        table.add_row(one.name, one.validator_client, _keys(one), labels, enabled)
+    return table
+
+
+def _keys(group: Group) -> str:
+    """Return how many keys a group has, or where it will learn them."""
+    source = group.source
+    if source is None:
+        return f"{len(group.keys):,}"
+    if source.withdrawal_credentials:
+        return f"by {len(source.withdrawal_credentials)} withdrawal credentials"
+    return f"from {source.keymanager or source.signer}"
+
+
+def _signers(configuration: Configuration) -> Table:
+    table = Table("signer", "implementation", "cluster", "region", "url")
+    for one in configuration.signers:
+        table.add_row(one.instance, one.implementation, one.cluster, one.region, one.url)
     return table
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from stakewatch.bundle.configuration import (
     Configuration,
+    Keymanager,
+    KeySource,
     Role,
     bundle_configuration,
     load_configuration,
@@ -57,7 +59,13 @@ def test_the_example_is_right_and_fills_every_field() -> None:
     assert configuration.validator_clients[0].beacon_nodes == ("beacon-1", "beacon-2")
     assert configuration.groups[0].keys[:2] == ("1204", "1205")
     assert configuration.groups[0].labels == {"client": "lighthouse", "team": "blue"}
-    assert not configuration.groups[1].enabled
+    assert configuration.groups[1].source == KeySource(signer="signer-1")
+    assert configuration.groups[1].signers == ("signer-1",)
+    assert configuration.signers[0].role is Role.SIGNER
+    assert configuration.validator_clients[0].keymanager == Keymanager(
+        "http://127.0.0.1:5062", str(ROOT / "secrets/validators-1.token")
+    )
+    assert not configuration.groups[2].enabled
     override = configuration.overrides["NodeMemoryHigh"]
     assert (override.threshold, override.duration, override.severity) == (0.9, "10m", "critical")
     assert not configuration.overrides["ExecutionPeersLow"].enabled
@@ -431,3 +439,58 @@ def test_yaml_words_are_those_of_version_1_2() -> None:
     assert configuration.nodes[0].region == "no"
     assert configuration.groups[0].name == "on"
     assert "write true or false" in error_of(FLEET.replace("KEYS", "[1]\n      enabled: yes"))
+
+
+CLIENT = "- {instance: validators-1, implementation: teku, beacon_nodes: [beacon-1]}"
+MANAGED = CLIENT.replace(
+    "[beacon-1]", '[beacon-1], keymanager: {url: "http://127.0.0.1:2/", token_file: token}'
+)
+
+
+def test_keys_from_elsewhere_are_a_source_and_no_keys_yet() -> None:
+    text = FLEET.replace(CLIENT, MANAGED).replace("KEYS", "{keymanager: validators-1}")
+    (group,) = load_configuration_text(text, FILE).groups
+    assert group.keys == ()
+    assert group.source == KeySource(keymanager="validators-1")
+    address = "0x" + "Ab" * 20
+    text = FLEET.replace("KEYS", f'{{withdrawal_credentials: ["{address}", "{address.lower()}"]}}')
+    (group,) = load_configuration_text(text, FILE).groups
+    assert group.source == KeySource(withdrawal_credentials=(address.lower(),))
+
+
+def test_a_key_source_that_is_not_there_is_said_with_its_line() -> None:
+    told = error_of(FLEET.replace("KEYS", "{keymanager: validators-1}"))
+    assert "stakewatch.yaml:11" in told
+    assert 'there is no validator client with a keymanager "validators-1"' in told
+    assert 'there is no signer "signer-9"' in error_of(FLEET.replace("KEYS", "{signer: signer-9}"))
+    told = error_of(FLEET.replace("KEYS", "[1]\n      signers: [signer-9]"))
+    assert 'there is no signer "signer-9"' in told
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "{}",
+        "{file: a, signer: b}",
+        "{withdrawal_credentials: []}",
+        '{withdrawal_credentials: ["0x12"]}',
+        "{withdrawal_credentials: 0x00000000000000000000000000000000000000fd}",
+        "{unknown: 1}",
+    ],
+)
+def test_a_key_source_of_another_form_is_refused(keys: str) -> None:
+    assert "keys" in error_of(FLEET.replace("KEYS", keys))
+
+
+def test_the_address_of_a_keymanager_may_hold_no_password() -> None:
+    secret = MANAGED.replace("http://127.0.0.1:2/", "http://me:secret@127.0.0.1:2/")
+    told = error_of(FLEET.replace(CLIENT, secret).replace("KEYS", "[1]"))
+    assert "holds a user or password" in told
+    assert "secret" not in told.replace("keep secrets", "")
+
+
+def test_the_files_that_were_read_are_known(tmp_path: Path) -> None:
+    (tmp_path / "alpha.keys").write_text(f"{PUBLIC_KEY}\n")
+    path = tmp_path / "stakewatch.yaml"
+    path.write_text(FLEET.replace("KEYS", "{file: alpha.keys}"))
+    assert load_configuration(path).files == (path, tmp_path / "alpha.keys")

@@ -171,19 +171,22 @@ def test_report_without_reports_says_what_makes_one(run: Run, bundle: Path) -> N
 def test_config_prints_what_the_example_comes_to(run: Run) -> None:
     answer = run("config", EXAMPLE)
     assert answer.code == 0
-    for word in ("network hoodi", "execution-2", "eu-central-1", "client=lighthouse", "threshold: 0.9"):
+    words = ("network hoodi", "execution-2", "eu-central-1", "client=lighthouse", "threshold: 0.9")
+    for word in (*words, "from signer-1"):
         assert word in answer.out
 
 
 def test_config_prints_everything_as_json(run: Run) -> None:
     data = json.loads(run("config", EXAMPLE, "--json").out)
-    assert data["groups"][1] == {
+    assert data["groups"][2] == {
         "name": "retired",
         "validator_client": "validators-2",
         "keys": ["77"],
         "labels": {},
         "fee_recipients": [],
         "enabled": False,
+        "source": None,
+        "signers": [],
     }
 
 
