@@ -14,12 +14,12 @@ from stakewatch.bundle.reports import Figure, Report, revision
 from stakewatch.errors import InputError
 from stakewatch.promql import PromqlError
 from stakewatch.rules.files import Rule, RuleFile
+from stakewatch.rules.passing import run_as_it_is, why_failed
 from stakewatch.rules.probes import Answers, Labels, Probed, probe
-from stakewatch.rules.promtool import MAJORS, Outcome, run_unit_tests
+from stakewatch.rules.promtool import Outcome
 from stakewatch.rules.scenarios import Scenario, find_rule_files, find_scenarios
 from stakewatch.rules.twins import Case, Point, Twin, for_seconds, points, recorded_instances, twins
 
-_TIMEOUT_SECONDS = 600.0
 _CLAIMS: Mapping[Case, str] = MappingProxyType(
     {
         Case.FIRES: "that it fires",
@@ -138,7 +138,7 @@ def measure_coverage(
     looking: Counter[tuple[Path, int]] = Counter()
     remarks: list[Finding] = []
     for (scenario, probed), answer in zip(prepared, answers, strict=True):
-        problem = _failed(runs[scenario.test_file.path], scenario) or answer.problem
+        problem = why_failed(runs[scenario.test_file.path], scenario) or answer.problem
         if problem is not None:
             mend = "`stakewatch test` shows what fails; mend that first"
             message = f"the test {scenario.title} does not count: {problem}"
@@ -230,7 +230,7 @@ def _run(
     of = len(paths) + len(prepared)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         try:
-            plain = [pool.submit(_as_they_are, path) for path in paths]
+            plain = [pool.submit(run_as_it_is, path) for path in paths]
             for done, future in enumerate(as_completed(plain), start=1):
                 future.result()
                 report(done, of)
@@ -248,28 +248,8 @@ def _run(
     return outcomes, [answered.result() for answered in probes]
 
 
-def _as_they_are(path: Path) -> Outcome:
-    """Run a test file with the newer promtool, or with the older where only that one lets it pass."""
-    newer, older = MAJORS
-    outcome = run_unit_tests(path, newer, timeout_seconds=_TIMEOUT_SECONDS)
-    if outcome.passed:
-        return outcome
-    instead = run_unit_tests(path, older, timeout_seconds=_TIMEOUT_SECONDS)
-    return instead if instead.passed else outcome
-
-
 def _answers(scenario: Scenario, probed: tuple[Probed, ...], program: str) -> Answers:
     return probe(scenario, probed, program) if probed else Answers()
-
-
-def _failed(run: Outcome, scenario: Scenario) -> str | None:
-    """Return why a test failed as it is; a failure that names no test makes all of its file suspect."""
-    for failure in run.failures:
-        if failure.test is None:
-            return f"a test of its file failed, and promtool does not say which: {failure.message}"
-        if failure.test == scenario.name:
-            return failure.message
-    return None
 
 
 def _proved(position: int, probed: Probed, scenario: Scenario, answers: Answers) -> Iterator[Point]:

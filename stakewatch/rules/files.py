@@ -153,13 +153,18 @@ def print_rule_file(groups: Iterable[Group], *, heading: str = "") -> str:
     Comments of the source are not in it: this is what machines load.
     """
     body = yaml.dump(
-        {"groups": [_group_data(group) for group in groups]},
+        rule_file_data(groups),
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
         width=_WIDTH,
     )
     return f"# {heading}\n{body}" if heading else body
+
+
+def rule_file_data(groups: Iterable[Group]) -> dict[str, Any]:
+    """Return the groups as the plain data of a rule file."""
+    return {"groups": [_group_data(group) for group in groups]}
 
 
 def compose(text: str, path: Path) -> yaml.Node | None:

@@ -27,12 +27,12 @@ _PREFIX = "stakewatch_twin_"
 _PATTERN = f"{_PREFIX}[0-9]+"
 _FIRING = f'ALERTS{{alertname=~"{_PATTERN}", alertstate="firing"}}'
 _IMPOSSIBLE = MappingProxyType({"labels": "stakewatch_probe", "value": 0})
-_ANSWER = re.compile(
+ANSWER = re.compile(
     r"^    expr: \"(?:[^\"\\]|\\.)*\", time: \S+?,"
     r"(?: err: .*|\n        exp: .*\n        got: (?P<got>.*))$",
     re.MULTILINE,
 )
-_BROKEN = re.compile(r"^    rule: (?P<name>.*?), time: (?P<time>\S+?), err: ", re.MULTILINE)
+BROKEN = re.compile(r"^    rule: (?P<name>.*?), time: (?P<time>\S+?), err: ", re.MULTILINE)
 _LABEL = re.compile(r'(?P<name>[a-zA-Z_][\w:]*|"(?:[^"\\]|\\.)*")="(?P<value>(?:[^"\\]|\\.)*)"')
 _SAMPLE = re.compile(r'(?:\A|, )\{(?P<labels>(?:[^"{}]|"(?:[^"\\]|\\.)*")*)\} ')
 _NOT_OF_THE_ALERT = frozenset({"__name__", "alertname", "alertstate"})
@@ -93,11 +93,11 @@ def probe(scenario: Scenario, probed: Sequence[Probed], program: str) -> Answers
         while True:
             kept = {twin: key for twin, key in names.items() if twin not in broken}
             output = _run(_written(folder, scenario, probed, kept, questions), program)
-            newly = {match["name"] for match in _BROKEN.finditer(output)}
+            newly = {match["name"] for match in BROKEN.finditer(output)}
             if not newly or not newly <= kept.keys():
                 break
             broken |= newly
-    answers = list(_ANSWER.finditer(output))
+    answers = list(ANSWER.finditer(output))
     if newly or len(answers) != len(questions):
         said = output.strip().splitlines()
         return Answers(problem=" ".join(" ".join(said[:3]).split())[:500] or "promtool said nothing")
@@ -105,11 +105,11 @@ def probe(scenario: Scenario, probed: Sequence[Probed], program: str) -> Answers
     for time, answer in zip(times, answers, strict=False):
         for labels in parse_samples(answer["got"] or ""):
             key = (time, *names[labels["alertname"]])
-            firing.setdefault(key, Counter())[_identity(labels)] += 1
+            firing.setdefault(key, Counter())[identity(labels)] += 1
     return Answers(
         firing=firing,
         instances={
-            (time, alert): frozenset(_identity(labels) for labels in parse_samples(answer["got"] or ""))
+            (time, alert): frozenset(identity(labels) for labels in parse_samples(answer["got"] or ""))
             for (time, alert, _), answer in zip(asked, answers[len(times) :], strict=True)
         },
         broken=frozenset(names[one] for one in broken),
@@ -127,7 +127,8 @@ def parse_samples(text: str) -> tuple[Mapping[str, str], ...]:
     )
 
 
-def _identity(labels: Mapping[str, str]) -> Labels:
+def identity(labels: Mapping[str, str]) -> Labels:
+    """Return the labels of a sample of ALERTS that are the alert's own."""
     return frozenset((name, value) for name, value in labels.items() if name not in _NOT_OF_THE_ALERT)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -12,6 +12,11 @@ from stakewatch.errors import InputError
 from stakewatch.promql import parse_duration
 from stakewatch.rules.files import RuleFile, compose, entries, load_rule_file
 from stakewatch.rules.unit_tests import UnitTestFile, load_unit_tests
+
+if TYPE_CHECKING or not yaml.__with_libyaml__:
+    from yaml import SafeLoader as _Loader
+else:
+    from yaml import CSafeLoader as _Loader
 
 _SUFFIXES = (".yaml", ".yml")
 _MERGE = "tag:yaml.org,2002:merge"
@@ -24,7 +29,7 @@ class Scenario:
     """One test: `world` is what is given (as written, all scalars text), `looks` what is asserted of alerts.
 
     `looks` maps each alert's name to the seconds of its assertions, each taken back to the evaluation that
-    promtool compares. `title` is the test's name, or its place where it has none.
+    promtool compares. `title` is the test's name, or its place where it has none; `written` is all of it.
     """
 
     test_file: UnitTestFile
@@ -35,14 +40,20 @@ class Scenario:
     step_seconds: float
     world: Mapping[str, Any]
     looks: Mapping[str, tuple[float, ...]]
+    written: Mapping[str, Any]
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """The expressions of which the test asserts values."""
+        return tuple(str(case.get("expr", "")) for case in self.written.get("promql_expr_test") or ())
 
 
-class _TextLoader(yaml.SafeLoader):
+class _TextLoader(_Loader):
     """Reads every scalar as the text that was written, so that it can be written back unchanged."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the name and form are PyYAML's
         first: [one for one in resolvers if one[0] == _MERGE]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        for first, resolvers in _Loader.yaml_implicit_resolvers.items()
     }
 
 
@@ -105,6 +116,7 @@ def _scenarios(path: Path, loaded: dict[Path, RuleFile]) -> Iterator[Scenario]:
             step_seconds=step,
             world={key: written[key] for key in _KEPT if written.get(key)},
             looks={alert: tuple(sorted(set(times))) for alert, times in looks.items()},
+            written=written,
         )
 
 

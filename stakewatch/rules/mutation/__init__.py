@@ -1,0 +1,1 @@
+"""Mutation: small changes to rules, each of which a good test suite notices."""
