@@ -68,6 +68,8 @@ EXECUTION_BEHIND_BLOCKS = _node(
     "execution_behind_blocks", "Blocks that it is behind the beacon chain's newest payload"
 )
 EXECUTION_CHAIN_ID = _node("execution_chain_id", "Chain id")
+SIGNER_KEYS = _node("signer_keys", "Keys that a remote signer lists")
+SIGNER_KEYS_MISSING = _node("signer_keys_missing", "Configured keys that a remote signer does not list")
 
 EXPECTED_VERSION_INFO = _fleet(
     "expected_version_info", "Always 1; as configured", "role", "implementation", "version"
@@ -80,6 +82,18 @@ TOPOLOGY_ACTIVE = _fleet(
 )
 GENESIS_TIMESTAMP = _fleet("genesis_timestamp_seconds", "Genesis of the beacon chain")
 SECONDS_PER_SLOT = _fleet("seconds_per_slot", "Length of a slot")
+
+VALIDATOR_CLIENT_KEYS = _fleet(
+    "validator_client_keys", "Keys that its keymanager API lists", "validator_client"
+)
+VALIDATOR_CLIENT_KEYS_MISSING = _fleet(
+    "validator_client_keys_missing",
+    "Configured keys that its keymanager API does not list",
+    "validator_client",
+)
+DUPLICATE_KEYS = _fleet(
+    "duplicate_keys", "Keys that two clients list", "validator_client", "other_validator_client"
+)
 
 GROUP_INFO = _group(
     "group_info", "Always 1; the group's validator client and labels", "validator_client", "label_*"

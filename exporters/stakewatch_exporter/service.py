@@ -1,6 +1,8 @@
 """The exporter at work: watches, follower, rewards, page and server, started and stopped together."""
 
 import asyncio
+import copy
+import dataclasses
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,8 +17,10 @@ from stakewatch.bundle.configuration import Configuration
 from stakewatch.ethereum.clock import SlotClock
 from stakewatch_exporter import state_file
 from stakewatch_exporter.agreement import Chain, elect_chain
-from stakewatch_exporter.exposition import render
+from stakewatch_exporter.exposition import Sample, render
+from stakewatch_exporter.families import LAST_UPDATE
 from stakewatch_exporter.follower import SETTLED_AFTER_SLOTS, Follower
+from stakewatch_exporter.key_watch import KeyWatch, Surroundings, pubkeys_by_index
 from stakewatch_exporter.ledger import Ledger
 from stakewatch_exporter.log import Changes, event
 from stakewatch_exporter.nodes import BeaconWatch, ExecutionWatch
@@ -42,6 +46,7 @@ _LONGEST_STEP_SECONDS = 4.0
 _SHORTEST_STEP_SECONDS = 0.2
 _SAVE_SECONDS = 5.0
 _CATCH_UP_EPOCHS = 2
+_LONGEST_REGROUPING_SECONDS = 60.0
 
 
 class Service:
@@ -61,12 +66,10 @@ class Service:
             ),
         )
         self.follower: Follower | None = None
-        self._collector = RewardCollector(
-            {
-                group.name: frozenset(address.lower() for address in group.fee_recipients)
-                for group in configuration.groups
-            }
-        )
+        self.keys = KeyWatch(configuration, session, self._changes)
+        self._keys_samples: tuple[Sample, ...] = ()
+        self._regrouped_at = -_LONGEST_REGROUPING_SECONDS
+        self._collector = _collector(configuration)
         self._remembered: state_file.SavedState | None = None
         self._saved = b""
         self._saved_at = 0.0
@@ -252,7 +255,7 @@ class Service:
 
     def _restored(self, chain: Chain) -> Ledger | None:
         saved, path = self._remembered, self._state_path()
-        if saved is None or path is None:
+        if saved is None:
             return None
         self._remembered = None
         try:
@@ -260,7 +263,8 @@ class Service:
                 saved, self._configuration.groups, validators_root=chain.validators_root
             )
         except state_file.StateFileError as error:
-            self._set_aside(path, error)
+            if path is not None:
+                self._set_aside(path, error)
             return None
 
     async def follow(self) -> None:
@@ -290,6 +294,41 @@ class Service:
             slot_seconds=self.follower.chain.clock.slot_seconds,
         ):
             self.build_page()
+
+    async def look_at_keys(self) -> None:
+        """Look at all sources of keys; when they tell other keys than before, go on with those."""
+        if await self.keys.round(self._surroundings):
+            self._regroup()
+        ledger = None if self.follower is None else self.follower.ledger
+        known = {} if ledger is None else {index: key.pubkey for index, key in ledger.keys.by_index.items()}
+        groups = self._configuration.groups
+        self._keys_samples = tuple(self.keys.samples(pubkeys_by_index(groups, known)))
+
+    def _surroundings(self) -> Surroundings:
+        head = None if self.follower is None else self.follower.progress.head
+        return Surroundings(self.chain, self._candidates(), None if head is None else head.slot)
+
+    def _regroup(self) -> None:
+        """Take other groups as after a restart, but from memory: counters of groups that stay go on."""
+        follower = self.follower
+        self._configuration = dataclasses.replace(self._configuration, groups=self.keys.groups)
+        self.fleet = dataclasses.replace(self.fleet, configuration=self._configuration)
+        self._collector = _collector(self._configuration)
+        if follower is not None and follower.ledger is not None:
+            saved = state_file.saved_state(
+                follower.ledger, network=self._configuration.network, root=follower.chain.validators_root
+            )
+            # What still runs for the old groups must not count into the new ones.
+            self._remembered = copy.deepcopy(saved)
+        self.follower = None
+        self._regrouped_at = time.monotonic()
+
+    @property
+    def _is_regrouping(self) -> bool:
+        """Whether new groups have no figures yet, so that the page of before is the better one."""
+        ledger = None if self.follower is None else self.follower.ledger
+        is_young = time.monotonic() - self._regrouped_at < _LONGEST_REGROUPING_SECONDS
+        return is_young and (ledger is None or not ledger.readings)
 
     async def _save(self, follower: Follower, *, at_once: bool) -> None:
         path = self._state_path()
@@ -348,6 +387,8 @@ class Service:
 
     def build_page(self) -> None:
         """Build the page anew; the part of single keys only when a new state was read."""
+        if self._is_regrouping:
+            return
         chain, follower = self.chain, self.follower
         ledger = None if follower is None else follower.ledger
         network = network_state(self.fleet, chain)
@@ -357,11 +398,17 @@ class Service:
             *fleet_samples(self.fleet, chain),
             *group_samples(self._configuration, ledger, network),
             *network_samples(network),
+            *self._keys_samples,
+            *self._keymanagers_update(),
             *own_samples(
                 self.fleet, follower, nodes_at=self._nodes_at, build=self._build, keys_cut=self._keys_cut
             ),
         ]
         self._page = render(self._configuration.network, samples) + self._keys_page
+
+    def _keymanagers_update(self) -> tuple[Sample, ...]:
+        at = self.keys.keymanagers.answered_at
+        return (Sample(LAST_UPDATE, {"source": "keymanagers"}, at),) if self.keys.keymanagers.watches else ()
 
     def _build_keys(self, ledger: Ledger | None) -> None:
         reading = ledger.readings[-1] if ledger is not None and ledger.readings else None
@@ -404,6 +451,15 @@ class Service:
         if chain is None:
             return _SHORTEST_STEP_SECONDS
         return max(_SHORTEST_STEP_SECONDS, min(chain.clock.slot_seconds / 3, _LONGEST_STEP_SECONDS))
+
+
+def _collector(configuration: Configuration) -> RewardCollector:
+    return RewardCollector(
+        {
+            group.name: frozenset(address.lower() for address in group.fee_recipients)
+            for group in configuration.groups
+        }
+    )
 
 
 @asynccontextmanager
@@ -463,6 +519,7 @@ def _start(service: Service) -> list[asyncio.Task[None]]:
         service.repeat("learn", service.learn, service.step_seconds),
         service.repeat("rewards", service.collect_rewards, service.step_seconds),
         service.repeat("page", page, service.page_seconds),
+        service.repeat("keys", service.look_at_keys, service.keys.pause_seconds),
     ]
     parts.extend(
         service.repeat(watch.node.instance, partial(service.watch, watch), watch.pause_seconds)

@@ -4,7 +4,7 @@ import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from stakewatch.bundle.configuration import Node, Role
+from stakewatch.bundle.configuration import Node, Role, Signer, ValidatorClient
 from stakewatch.ethereum.transport import Endpoint, Exchange, Outcome
 from stakewatch_exporter.exposition import Sample
 from stakewatch_exporter.families import REQUEST_DURATION, REQUESTS
@@ -20,6 +20,8 @@ _ENDPOINTS: dict[Role, tuple[Endpoint, ...]] = {
         Endpoint.DUTIES,
     ),
     Role.EXECUTION: (Endpoint.NODE, Endpoint.BLOCKS, Endpoint.RECEIPTS),
+    Role.VALIDATOR: (Endpoint.KEYS,),
+    Role.SIGNER: (Endpoint.KEYS,),
 }
 
 
@@ -33,7 +35,7 @@ class _Count:
 class Traffic:
     """Counts the exchanges with one node; every outcome is there from the start."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node | ValidatorClient | Signer) -> None:
         self._labels = {
             "instance": node.instance,
             "role": node.role.value,

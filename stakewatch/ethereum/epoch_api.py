@@ -9,6 +9,7 @@ import numpy.typing as npt
 from msgspec import Meta
 
 from stakewatch.ethereum.committees import Committees, decode_committees
+from stakewatch.ethereum.credential_search import CredentialSearch
 from stakewatch.ethereum.key_indices import KeyIndices, KeysMovedError
 from stakewatch.ethereum.registry_answer import JsonRegistry, RegistryAnswer
 from stakewatch.ethereum.reward_answers import RewardAnswer, indices_body
@@ -101,6 +102,27 @@ class EpochApi:
                 )
             except StateError as error:
                 raise _refusal(error) from error
+
+        return await self._transport.stream(
+            "GET",
+            f"/eth/v2/debug/beacon/states/{slot}",
+            endpoint=Endpoint.STATES,
+            consume=consume,
+            limit_bytes=_LARGEST_STATE,
+            accept=_SSZ,
+            idle_factor=_IDLE,
+            total_factor=_TOTAL,
+        )
+
+    async def keys_by_credentials(
+        self, slot: int, layout: StateLayout, wanted: frozenset[bytes]
+    ) -> dict[bytes, tuple[str, ...]]:
+        """`/eth/v2/debug/beacon/states/{slot}` as SSZ: all public keys by withdrawal credentials."""
+
+        def consume(announced: Announcement) -> CredentialSearch:
+            if announced.content_type != _SSZ:
+                raise RefusalError(f"a state as {announced.content_type}, not {_SSZ}", Outcome.INVALID)
+            return CredentialSearch(layout, wanted, slot=slot)
 
         return await self._transport.stream(
             "GET",

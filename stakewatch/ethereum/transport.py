@@ -51,6 +51,7 @@ class Endpoint(StrEnum):
     REWARDS = "rewards"
     DUTIES = "duties"
     RECEIPTS = "receipts"
+    KEYS = "keys"
 
 
 class RequestError(StakewatchError):
@@ -208,18 +209,22 @@ class Transport:
         body: bytes | None = None,
         timeout_factor: float = 1.0,
         subject: str | None = None,
+        authorization: str | None = None,
     ) -> _Answer:
         """Send one request and return its decoded answer.
 
         `decode` raises ValueError (msgspec's errors are) when the answer is not what was asked for.
-        `subject` names the request in messages where the path does not.
+        `subject` names the request in messages where the path does not; `authorization` is a secret that is
+        sent as the header of this name and told nowhere.
         Raises RequestError.
         """
         where = f"{self.name} {subject or path.partition('?')[0]}"
         limit = self.timeout_seconds * timeout_factor
         with self._observed(endpoint, where, limit) as seen:
             async with asyncio.timeout(limit):
-                content = await self._fetch(method, path, body=body, limit_bytes=limit_bytes, seen=seen)
+                content = await self._fetch(
+                    method, path, body=body, limit_bytes=limit_bytes, seen=seen, authorization=authorization
+                )
                 return await _decoded(content, decode)
 
     async def stream(
@@ -307,9 +312,18 @@ class Transport:
                 self._observe(Exchange(endpoint, outcome, time.monotonic() - started, seen[0]))
 
     async def _fetch(
-        self, method: str, path: str, *, body: bytes | None, limit_bytes: int, seen: list[float | None]
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None,
+        limit_bytes: int,
+        seen: list[float | None],
+        authorization: str | None,
     ) -> bytes:
         headers = {"Accept": _JSON}
+        if authorization is not None:
+            headers["Authorization"] = authorization
         if body is not None:
             headers["Content-Type"] = _JSON
         with _failures_told_apart():

@@ -9,7 +9,7 @@ from stakewatch.simulator.mainnet.truth import group_name
 def write_configuration(chain: MainnetChain, url: str, folder: Path, seconds_per_slot: int) -> Path:
     """Write stakewatch.yaml and a file of keys per group into a folder; return the former's path."""
     lines = [
-        "network: mainnet",
+        f"network: {chain.parameters.network}",
         "fleet:",
         "  cluster: bench",
         "  region: here",

@@ -53,7 +53,7 @@ class MainnetParameters:
     wrong_head_ratio: float = 0.01
     wrong_target_ratio: float = 0.001
     missed_proposal_ratio: float = 0.02
-    network: str = "mainnet"
+    network: str = "benchnet"
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,11 @@ CONTRACT = load_contract(Path(__file__).parents[3] / "catalogue" / "exporter-met
 NOT_SERVED = frozenset(
     f"stakewatch_{name}"
     for name in (
-        "signer_keys",
-        "signer_keys_missing",
         "validators_missing",
         "validators_unexpected",
         "voluntary_exits_total",
         "consolidations_total",
         "expected_seconds_between",
-        "validator_client_keys",
-        "validator_client_keys_missing",
-        "duplicate_keys",
         "validator_consecutive_misses",
         "validator_slashed",
         "validator_live_while_disabled",
@@ -67,13 +62,13 @@ def test_every_family_of_the_contract_is_served_or_listed_as_missing() -> None:
     assert not served & NOT_SERVED
 
 
-def test_the_families_of_nodes_fleet_and_itself_are_complete_but_for_signers() -> None:
+def test_the_families_of_nodes_fleet_and_itself_are_complete() -> None:
     missing = {
         name
         for name, family in CONTRACT.families.items()
         if family.section in {"nodes", "fleet", "itself"} and name in NOT_SERVED
     }
-    assert missing == {"stakewatch_signer_keys", "stakewatch_signer_keys_missing"}
+    assert missing == set()
 
 
 def test_types_labels_and_buckets_are_those_of_the_contract() -> None:
