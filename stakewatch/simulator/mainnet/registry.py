@@ -139,7 +139,7 @@ def make_registry(parameters: MainnetParameters) -> Registry:
     strangers = np.setdiff1d(active, watched)
     leaving = random.choice(strangers, min(2 * parameters.epochs, len(strangers)), replace=False)
     # One of ours exits in the second epoch.
-    leaving[2] = watched[5]
+    leaving[2:3] = watched[5]
     return Registry(
         records=records,
         group=group,
