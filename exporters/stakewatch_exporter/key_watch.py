@@ -83,20 +83,20 @@ class KeyWatch:
             },
             credentials=self._credentials,
         )
-        groups = resolved(self._configured, known, self.groups)
-        if groups == self.groups:
+        before = self.groups
+        # A hundred thousand keys take a tenth of a second, which a scrape must not wait for.
+        self.groups = await asyncio.to_thread(resolved, self._configured, known, before)
+        if self.groups == before:
             return False
-        before = {group.name: set(group.keys) for group in self.groups}
-        after = {group.name: set(group.keys) for group in groups}
+        added, removed = await asyncio.to_thread(_difference, before, self.groups)
         event(
             logging.INFO,
             "keys_changed",
-            groups=len(after),
-            added=sum(len(keys - before.get(name, set())) for name, keys in after.items()),
-            removed=sum(len(keys - after.get(name, set())) for name, keys in before.items()),
+            groups=len(self.groups),
+            added=added,
+            removed=removed,
             next="figures go on with the new keys",
         )
-        self.groups = groups
         return True
 
     def pause_seconds(self) -> float:
@@ -190,6 +190,13 @@ class KeyWatch:
             reason=error,
             next=f"tried again in {_CREDENTIALS_AGAIN_SECONDS:.0f} s; keys found before stay",
         )
+
+
+def _difference(before: Sequence[Group], after: Sequence[Group]) -> tuple[int, int]:
+    """Return how many keys were added to groups and removed from them."""
+    old = {(group.name, key) for group in before for key in group.keys}
+    new = {(group.name, key) for group in after for key in group.keys}
+    return len(new - old), len(old - new)
 
 
 def _rest(configuration: Configuration) -> tuple[object, ...]:
