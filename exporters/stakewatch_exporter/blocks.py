@@ -19,10 +19,14 @@ class Anchor:
 
 
 class BlockTree:
-    """Blocks above an anchor by root; a branch is the blocks from the anchor up to a head, in order."""
+    """Blocks above an anchor by root; a branch is the blocks from the anchor up to a head, in order.
 
-    def __init__(self, anchor: Anchor, blocks: Iterable[Block] = ()) -> None:
+    `known_slot` is how far blocks were known before, when they are to be fetched again.
+    """
+
+    def __init__(self, anchor: Anchor, blocks: Iterable[Block] = (), *, known_slot: int = 0) -> None:
         self.anchor = anchor
+        self._known_slot = max(known_slot, anchor.slot)
         self._blocks = {block.root: block for block in blocks}
 
     def __contains__(self, root: str) -> bool:
@@ -35,8 +39,8 @@ class BlockTree:
 
     @property
     def newest_slot(self) -> int:
-        """Slot of the newest block, or the anchor's."""
-        return max((block.slot for block in self._blocks.values()), default=self.anchor.slot)
+        """Slot of the newest block, here or known before, or the anchor's."""
+        return max((block.slot for block in self._blocks.values()), default=self._known_slot)
 
     def slot(self, root: str) -> int:
         """Return the slot of a block, of the anchor its settled slot; KeyError when it is not here."""
@@ -64,6 +68,7 @@ class BlockTree:
     def advance(self, anchor: Anchor) -> None:
         """Move the anchor up its branch and forget all blocks up to its slot."""
         self.anchor = anchor
+        self._known_slot = max(self._known_slot, anchor.slot)
         self._blocks = {root: block for root, block in self._blocks.items() if block.slot > anchor.slot}
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 NODE_LABELS = ("cluster", "region", "instance", "role", "implementation")
 _REQUEST_LABELS = ("instance", "role", "implementation", "endpoint")
 _KEY_LABELS = ("group", "validator_index", "pubkey")
+DISTANCES = (1, 2, 3, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,17 @@ VALIDATORS_EARNED = _group(
 VALIDATORS_NOT_EARNING = _group(
     "validators_not_earning", "Active keys that earned nothing in the last two epochs"
 )
+VALIDATORS_MISSING = _group(
+    "validators_missing", "Keys that missed at least that many attestations in a row", "epochs"
+)
+VALIDATORS_UNEXPECTED = _group(
+    "validators_unexpected", "Keys in a state that their group's configuration does not expect", "reason"
+)
+VOLUNTARY_EXITS = _group("voluntary_exits_total", "Exits by the keys' own message")
+CONSOLIDATIONS = _group("consolidations_total", "Requests to merge a key into another validator")
+EXPECTED_SECONDS = _group(
+    "expected_seconds_between", "Mean time between events, by the group's share of the stake", "event"
+)
 WITHDRAWALS = _group("withdrawals_gwei_total", "Withdrawn from the keys, sweeps included")
 DEPOSITS = _group("deposits_gwei_total", "Deposited to the keys, when the deposit is in a block")
 PROPOSALS = _group("proposals_total", "Proposals of the keys by result", "result")
@@ -119,13 +131,85 @@ PROPOSAL_FEE_RECIPIENT_MISMATCH = _group(
     "proposal_fee_recipient_mismatch_total", "Proposals that paid none of the expected fee recipients"
 )
 
+PROPOSALS_RECENT = _group("proposals_recent", "Proposals of the last 64 slots by result", "result")
+PROPOSALS_EXPECTED = _group("proposals_expected_total", "Sum of the probabilities to propose")
+PROPOSALS_UPCOMING = _group("proposals_upcoming", "Proposals that are known and still to come")
+NEXT_DUTY = _group("next_duty_timestamp_seconds", "Start of the slot of the next known duty", "duty")
+
+
+def _twins(name: str, meaning: str, *labels: str, histogram: bool = False) -> tuple[Family, Family]:
+    """Return the family of groups and that of the whole network."""
+    if histogram:
+        return (
+            Family(f"stakewatch_{name}", "histogram", meaning, ("group", *labels), DISTANCES),
+            Family(f"stakewatch_network_{name}", "histogram", f"Network: {meaning}", labels, DISTANCES),
+        )
+    return _group(name, meaning, *labels), _fleet(f"network_{name}", f"Network: {meaning}", *labels)
+
+
+ATTESTATIONS_RECENT = _twins(
+    "attestations_recent", "Active keys by the timely flags of the epoch that ended last", "flags"
+)
+ATTESTATION_DUTIES = _twins("attestation_duties_total", "Attestations that were due")
+ATTESTATION_MISSED = _twins("attestation_missed_total", "Attestations that brought no timely vote")
+ATTESTATION_VOTES = _twins(
+    "attestation_votes_total", "Votes of the attestations that were given", "vote", "result"
+)
+ATTESTATION_DISTANCE = _twins(
+    "attestation_inclusion_distance_slots", "Slots from duty to first inclusion", histogram=True
+)
+ATTESTATION_REWARD = _twins("attestation_reward_gwei_total", "Rewards for attestations")
+ATTESTATION_PENALTY = _twins(
+    "attestation_penalty_gwei_total", "Penalties for attestations, as positive amounts", "kind"
+)
+ATTESTATION_IDEAL_REWARD = _twins(
+    "attestation_ideal_reward_gwei_total", "What perfect attestations would have brought"
+)
+SYNC_COMMITTEE_SEATS = _group("sync_committee_seats", "Seats; one key may hold several", "period")
+SYNC_COMMITTEE_DUTIES = _twins(
+    "sync_committee_duties_total", "Seats times blocks in which they could take part", "result"
+)
+SYNC_COMMITTEE_REWARD = _group("sync_committee_reward_gwei_total", "Rewards of seats that took part")
+SYNC_COMMITTEE_PENALTY = _group(
+    "sync_committee_penalty_gwei_total", "Penalties of seats that did not, as positive amounts"
+)
+
 VALIDATOR_EARNED = Family(
     "stakewatch_validator_earned_gwei", "gauge", "As stakewatch_validators_earned_gwei", _KEY_LABELS
 )
 VALIDATOR_BALANCE = Family("stakewatch_validator_balance_gwei", "gauge", "Balance", _KEY_LABELS)
 VALIDATOR_ACTIVE = Family("stakewatch_validator_active", "gauge", "1 while it has duties", _KEY_LABELS)
+VALIDATOR_CONSECUTIVE_MISSES = Family(
+    "stakewatch_validator_consecutive_misses",
+    "gauge",
+    "Attestations missed in a row, only while at least 2",
+    _KEY_LABELS,
+)
+VALIDATOR_SLASHED = Family(
+    "stakewatch_validator_slashed", "gauge", "Always 1; the validator is slashed", _KEY_LABELS
+)
+VALIDATOR_LIVE_WHILE_DISABLED = Family(
+    "stakewatch_validator_live_while_disabled",
+    "gauge",
+    "Always 1; seen signing although its group is disabled",
+    _KEY_LABELS,
+)
 OFFENDERS_CUT = _fleet("offenders_cut_total", "Series left out because of a limit", "family")
 
+NETWORK_PROPOSALS = _fleet("network_proposals_total", "Network: Proposals by result", "result")
+NETWORK_PROPOSALS_RECENT = _fleet(
+    "network_proposals_recent", "Network: Proposals of the last 64 slots by result", "result"
+)
+NETWORK_ACTIVE_VALIDATORS = _fleet("network_active_validators", "Validators that have duties")
+NETWORK_ACTIVE_BALANCE = _fleet("network_active_balance_gwei", "Effective balance of active validators")
+NETWORK_PARTICIPATION = _fleet(
+    "network_participation_ratio", "Balance behind timely votes by balance behind all duties", "vote"
+)
+NETWORK_SLASHINGS = _fleet("network_slashings_total", "Slashed validators", "kind")
+NETWORK_SLASHINGS_RECENT = _fleet(
+    "network_slashings_recent", "Validators slashed in the last 64 slots", "kind"
+)
+NETWORK_QUEUE_LENGTH = _fleet("network_queue_length", "Entries of the queue", "queue")
 NETWORK_FINALITY_DELAY = _fleet(
     "network_finality_delay_epochs", "Previous epoch minus finalised epoch; 1 or 2 when all is well"
 )
@@ -151,4 +235,9 @@ CORRECTIONS = _fleet("corrections_total", "What had to be taken back or set asid
 EPOCHS_SKIPPED = _fleet("epochs_skipped_total", "Epochs not back-filled after a gap, by bound")
 BUILD_INFO = _fleet("build_info", "Always 1; what is running", "version", "revision")
 
-FAMILIES: tuple[Family, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Family))
+FAMILIES: tuple[Family, ...] = tuple(
+    family
+    for value in list(globals().values())
+    for family in (value if isinstance(value, tuple) else (value,))
+    if isinstance(family, Family)
+)

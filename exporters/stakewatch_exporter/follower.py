@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stakewatch.bundle.configuration import Group
@@ -12,6 +12,7 @@ from stakewatch.ethereum.beacon_block import Block
 from stakewatch.ethereum.transport import RequestError
 from stakewatch_exporter.agreement import Chain
 from stakewatch_exporter.blocks import Anchor, BlockTree, root_at
+from stakewatch_exporter.branch import OtherBranchError, UnusableError
 from stakewatch_exporter.ledger import Ledger, witness
 from stakewatch_exporter.log import Changes, event
 from stakewatch_exporter.nodes import BeaconWatch
@@ -20,14 +21,7 @@ SETTLED_AFTER_SLOTS = 64
 _DEMOTED_SLOTS = 8
 _LONGEST_STATE_PAUSE_SLOTS = 8
 _FUTURE_SLOTS = 2
-
-
-class UnusableError(Exception):
-    """What a node answers does not fit to the branch that is followed."""
-
-
-class OtherBranchError(UnusableError):
-    """A node's head does not descend from what is settled."""
+_SETTLED_AT_ONCE = 4
 
 
 @dataclass
@@ -45,6 +39,7 @@ class Follower:
     """Follows one chain through whichever node is best; `step` and `learn` are its verbs.
 
     `catch_up_slots` bounds how many slots are back-filled after a gap; what is longer is skipped and counted.
+    `patience_slots` is how far settling may wait for the epoch's data, 0 when nobody reads them.
     """
 
     def __init__(
@@ -55,9 +50,13 @@ class Follower:
         *,
         ledger: Ledger | None,
         catch_up_slots: int,
+        patience_slots: int = 0,
     ) -> None:
         self.chain = chain
         self.ledger = ledger
+        self._patience_slots = patience_slots
+        if ledger is not None:
+            ledger.patience_slots = patience_slots
         self.progress = Progress()
         self._groups = groups
         self._changes = changes
@@ -146,7 +145,8 @@ class Follower:
         header = await watch.api.head(newest_slot=max(0, clock.slot_at(time.time())) + _FUTURE_SLOTS)
         if self.ledger is None:
             anchor = await self._first_anchor(watch, header)
-            self.ledger = Ledger(self._groups, BlockTree(anchor))
+            self.ledger = Ledger(self._groups, BlockTree(anchor), slots_per_epoch=clock.slots_per_epoch)
+            self.ledger.patience_slots = self._patience_slots
         ledger = self.ledger
         if header.root not in ledger.tree and header.slot <= ledger.tree.anchor.slot:
             raise UnusableError(f"its head, slot {header.slot}, is older than what is settled")
@@ -224,7 +224,10 @@ class Follower:
         return blocks
 
     async def _duties(self, watches: Sequence[BeaconWatch], ledger: Ledger) -> None:
-        """Learn who proposes in the running epoch; anew when a reorganisation changed what decides it."""
+        """Learn who proposes in the running epoch; anew when a reorganisation changed what decides it.
+
+        What the next epoch will bring is only shown: before fulu the end of this epoch may change it.
+        """
         clock = self.chain.clock
         epoch = clock.epoch_of(max(0, clock.slot_at(time.time())))
         deciding = root_at(ledger.tree.anchor, ledger.branch, clock.first_slot(epoch) - 1)
@@ -237,10 +240,20 @@ class Follower:
                 self._failed(watch, "duties", error)
                 continue
             ledger.take_duties(duties.proposers)
+            ledger.upcoming = {**duties.proposers, **await self._next_duties(watch, epoch + 1)}
             self._succeeded(watch, "duties")
             self.progress.duties_epoch = epoch
             self._duties_root = deciding
             return
+
+    async def _next_duties(self, watch: BeaconWatch, epoch: int) -> Mapping[int, int]:
+        try:
+            duties = await watch.api.proposer_duties(epoch, slots_per_epoch=self.chain.clock.slots_per_epoch)
+        except RequestError as error:
+            # It is counted by its outcome; the running epoch's duties are what everything else needs.
+            watch.heed(error)
+            return {}
+        return duties.proposers
 
     async def _state(self, watches: Sequence[BeaconWatch], ledger: Ledger, header: Header) -> bool:
         """Read the state at the first slot of the head's epoch, once per epoch."""
@@ -332,6 +345,10 @@ class Follower:
             if slot > before.slot and root_at(before, ledger.branch, slot) == finality.finalized.root:
                 final_slot = slot
         slot = max(final_slot, header.slot - SETTLED_AFTER_SLOTS)
+        # In small pieces: settling the blocks of an epoch of mainnet takes a tenth of a second.
+        for piece in range(before.slot + _SETTLED_AT_ONCE, slot, _SETTLED_AT_ONCE):
+            ledger.settle(piece, is_final=final_slot == slot)
+            await asyncio.sleep(0)
         ledger.settle(slot, is_final=slot == final_slot)
         return ledger.tree.anchor != before
 

@@ -17,7 +17,7 @@ class Key:
 
 
 class KeyBook:
-    """Finds keys by index or pubkey; `learn` is its one verb.
+    """Finds keys by index or pubkey; `learn` is its one verb, and `revision` grows when it learnt something.
 
     A key that stands in two groups (once as an index, once as a pubkey) belongs to the first.
     """
@@ -27,6 +27,7 @@ class KeyBook:
         for group in groups:
             for identity in group.keys:
                 self._group_of.setdefault(identity.lower(), group.name)
+        self.revision = 0
         self._by_index: dict[int, Key] = {}
         self._by_pubkey: dict[str, Key] = {}
 
@@ -51,6 +52,15 @@ class KeyBook:
             asked[identity if key is None else str(key.index)] = None
         return list(asked)
 
+    def unknown(self) -> dict[str, int]:
+        """Return by group how many keys the chain does not know; groups without any are left out."""
+        indices = {str(index) for index in self._by_index}
+        found: dict[str, int] = {}
+        for identity, group in self._group_of.items():
+            if identity not in self._by_pubkey and identity not in indices:
+                found[group] = found.get(group, 0) + 1
+        return found
+
     def learn(self, validators: Iterable[Validator]) -> None:
         """Take in which index belongs to which pubkey.
 
@@ -69,6 +79,7 @@ class KeyBook:
             group = self._group_of.get(validator.pubkey) or self._group_of.get(str(validator.index))
             if group is not None:
                 found.append(Key(validator.index, validator.pubkey, group))
+        self.revision += bool(found)
         for key in found:
             self._by_index[key.index] = key
             self._by_pubkey[key.pubkey] = key

@@ -9,35 +9,23 @@ switch to compounding credentials sends through that queue is no loss in between
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from stakewatch.bundle.configuration import Group
-from stakewatch.ethereum.beacon_api import Status, Validator
+from stakewatch.ethereum.beacon_api import Validator
 from stakewatch.ethereum.beacon_block import Block
-from stakewatch.ethereum.rewards import ExecutionReward, RewardSource
+from stakewatch.ethereum.rewards import ExecutionReward
 from stakewatch_exporter.blocks import Anchor, BlockTree, root_at
+from stakewatch_exporter.counters import GroupCounters
+from stakewatch_exporter.duty_book import RECENT_SLOTS, DutyBook, SlotOutcome, Watched, slot_outcome
 from stakewatch_exporter.keys import KeyBook
+from stakewatch_exporter.membership import Membership, membership
 
 _IMPLAUSIBLE_GWEI_PER_EPOCH = 10**9
-_READINGS_KEPT = 3
-# Attestations of epoch e - 3 and e - 2 are paid at the two boundaries before the state of epoch e.
-_EPOCHS_UNTIL_PAID = 3
+READINGS_KEPT = 3
 _MOST_UNSETTLED_SLOTS = 256
-
-
-@dataclass
-class GroupCounters:
-    """Settled counters of one group; amounts in gwei but `execution_wei`."""
-
-    withdrawals: int = 0
-    deposits: int = 0
-    proposed: int = 0
-    missed: int = 0
-    orphaned: int = 0
-    consensus_reward: int = 0
-    fee_recipient_mismatches: int = 0
-    execution_wei: dict[RewardSource, int] = field(default_factory=lambda: dict.fromkeys(RewardSource, 0))
+_USUAL_SLOTS_PER_EPOCH = 32
 
 
 @dataclass
@@ -59,17 +47,6 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class GroupFigures:
-    """Figures of one group from the last reading; gwei; None where unknown."""
-
-    statuses: Mapping[Status, int]
-    balance: int
-    effective_balance: int
-    earned: int | None
-    not_earning: int | None
-
-
-@dataclass(frozen=True)
 class OwnProposal:
     """A block that one of our keys proposed."""
 
@@ -88,9 +65,19 @@ class ProposalRewards:
 
 
 class Ledger:
-    """The books of all groups on one chain. Nothing here waits or fails for want of an answer."""
+    """The books of all groups on one chain. Nothing here waits or fails for want of an answer.
 
-    def __init__(self, groups: Iterable[Group], tree: BlockTree) -> None:
+    `patience_slots` is how far settling may fall behind for data that a reader says are to come. `revision`
+    grows with everything that is settled or paid.
+    """
+
+    def __init__(
+        self,
+        groups: Iterable[Group],
+        tree: BlockTree,
+        *,
+        slots_per_epoch: int = _USUAL_SLOTS_PER_EPOCH,
+    ) -> None:
         groups = tuple(groups)
         self.keys = KeyBook(groups)
         self.disabled = frozenset(group.name for group in groups if not group.enabled)
@@ -105,6 +92,19 @@ class Ledger:
         self.corrections: Counter[str] = Counter({"balance_jump": 0, "deep_reorg": 0})
         self.epochs_skipped = 0
         self.restored_epoch: int | None = None
+        self.book = DutyBook(tree.anchor, slots_per_epoch)
+        self.patience_slots = 0
+        self.revision = 0
+        self.upcoming: dict[int, int] = {}
+        self.orphans: set[tuple[int, int]] = set()
+        self._membership: tuple[int, Membership] | None = None
+
+    @property
+    def membership(self) -> Membership:
+        """Which group each known validator index belongs to."""
+        if self._membership is None or self._membership[0] != self.keys.revision:
+            self._membership = (self.keys.revision, membership(tuple(self.counters), self.keys.by_index))
+        return self._membership[1]
 
     @property
     def last_epoch(self) -> int | None:
@@ -147,7 +147,7 @@ class Ledger:
                 if index in validators
             }
         self.readings.append(Reading(epoch, slot, MappingProxyType(dict(validators)), earned))
-        del self.readings[:-_READINGS_KEPT]
+        del self.readings[:-READINGS_KEPT]
 
     def _moved(self, blocks: Iterable[Block]) -> Counter[int]:
         """Return withdrawals less deposits of our keys in gwei by index."""
@@ -184,6 +184,10 @@ class Ledger:
         Before the first reading nothing could be counted, so settling waits for it, though not for ever.
         """
         anchor = self.tree.anchor
+        if slot - anchor.slot < self.patience_slots:
+            lacking = self.book.lacks(anchor.slot + 1, slot)
+            if lacking is not None:
+                slot, is_final = lacking - 1, False
         if slot <= anchor.slot:
             return
         if len(self.keys) > 0 and not self.readings and slot - anchor.slot < _MOST_UNSETTLED_SLOTS:
@@ -196,14 +200,44 @@ class Ledger:
         for block in settled:
             self._count_moves(block)
         proposed = {block.slot: block for block in settled}
-        seen = {(block.slot, block.proposer_index) for block in self.tree.blocks}
+        ours = Watched(self.membership, self.counters, self.disabled)
         for settled_slot in range(anchor.slot + 1, slot + 1):
             duty = self.duties.pop(settled_slot, None)
-            self._count_proposal(proposed.get(settled_slot), settled_slot, duty, seen)
+            own_block = proposed.get(settled_slot)
+            self._count_proposal(own_block, settled_slot, duty)
+            outcome = slot_outcome(own_block, duty, self._orphaned(settled_slot))
+            self.book.settle(settled_slot, outcome, own_block, ours)
+        self.epochs_skipped += self.book.unknown_epochs
+        self.book.unknown_epochs = 0
         self.tree.advance(Anchor(slot, root_at(anchor, self.branch, slot), is_final=is_final))
         self.branch = self.branch[len(settled) :]
+        self.orphans = {orphan for orphan in self.orphans if orphan[0] > slot}
         wanted = {block.root for block in self.tree.blocks} | set(self.unpaid)
         self.rewards = {root: rewards for root, rewards in self.rewards.items() if root in wanted}
+        self.revision += 1
+
+    def _orphaned(self, slot: int) -> list[int]:
+        """Return who made a block of a slot that is not on the branch."""
+        return sorted(index for orphan_slot, index in self.all_orphans() if orphan_slot == slot)
+
+    def all_orphans(self) -> set[tuple[int, int]]:
+        """Return slot and proposer of every known block above the anchor that is not on the branch."""
+        roots = {block.root for block in self.branch}
+        return self.orphans.union(
+            (block.slot, block.proposer_index) for block in self.tree.blocks if block.root not in roots
+        )
+
+    def recent(self) -> dict[int, SlotOutcome]:
+        """Return the outcomes of the last 64 slots up to the newest block of the branch."""
+        anchor = self.tree.anchor.slot
+        head = self.branch[-1].slot if self.branch else anchor
+        blocks = {block.slot: block for block in self.branch}
+        found = {slot: outcome for slot, outcome in self.book.outcomes.items() if slot > head - RECENT_SLOTS}
+        for slot in range(max(anchor, head - RECENT_SLOTS) + 1, head + 1):
+            found[slot] = slot_outcome(
+                blocks.get(slot), self.duties.get(slot), () if slot in blocks else self._orphaned(slot)
+            )
+        return found
 
     def _count_moves(self, block: Block) -> None:
         for index, amount in block.withdrawals:
@@ -214,18 +248,26 @@ class Ledger:
             key = self.keys.by_pubkey.get(pubkey)
             if key is not None:
                 self.counters[key.group].deposits += amount
+        for index in block.exits:
+            key = self.keys.by_index.get(index)
+            if key is not None:
+                self.counters[key.group].voluntary_exits += 1
+        for request in block.consolidations:
+            key = self.keys.by_pubkey.get(request.source_pubkey)
+            # From itself to itself it only changes the kind of the credentials.
+            if key is not None and request.source_pubkey != request.target_pubkey:
+                self.counters[key.group].consolidations += 1
 
-    def _count_proposal(
-        self, block: Block | None, slot: int, duty: int | None, seen: set[tuple[int, int]]
-    ) -> None:
+    def _count_proposal(self, block: Block | None, slot: int, duty: int | None) -> None:
         if block is not None:
             key = self.keys.by_index.get(block.proposer_index)
             if key is not None:
                 self.counters[key.group].proposed += 1
-                self.unpaid[block.root] = OwnProposal(key.group, block)
+                # What it attested to is counted; its rewards are not.
+                self.unpaid[block.root] = OwnProposal(key.group, replace(block, attestations=()))
                 self.pay(block.root)
         elif duty is not None and (key := self.keys.by_index.get(duty)) is not None:
-            if (slot, duty) in seen:
+            if duty in self._orphaned(slot):
                 self.counters[key.group].orphaned += 1
             else:
                 self.counters[key.group].missed += 1
@@ -253,6 +295,7 @@ class Ledger:
             counters.execution_wei[rewards.execution.source] += rewards.execution.wei
             counters.fee_recipient_mismatches += rewards.execution.is_mismatch
             rewards.is_execution_paid = True
+        self.revision += 1
         if rewards.is_consensus_paid and rewards.is_execution_paid:
             self.write_off(root)
 
@@ -270,67 +313,13 @@ class Ledger:
             self.epochs_skipped += max(0, epoch - last)
         self.tree = BlockTree(anchor)
         self.branch = ()
+        self.book.begin(anchor)
+        self.orphans.clear()
         self.duties.clear()
         self.readings.clear()
         self.restored_epoch = None
         for account in self.accounts.values():
             account.base = None
-
-    def figures(self, *, is_leaking: bool | None) -> dict[str, GroupFigures]:
-        """Return the groups' figures of the last reading; empty before the first."""
-        if not self.readings:
-            return {}
-        last = self.readings[-1]
-        not_earning = None if is_leaking is not False else self._not_earning()
-        statuses: dict[str, Counter[Status]] = {name: Counter() for name in self.counters}
-        balances: Counter[str] = Counter()
-        effective: Counter[str] = Counter()
-        earned: Counter[str] = Counter()
-        for index, key in self.keys.by_index.items():
-            validator = last.validators.get(index)
-            if validator is not None:
-                statuses[key.group][validator.status] += 1
-                balances[key.group] += validator.balance
-                effective[key.group] += validator.effective_balance
-            if index in self.accounts:
-                earned[key.group] += self.accounts[index].earned
-        return {
-            name: GroupFigures(
-                statuses={status: statuses[name][status] for status in Status},
-                balance=balances[name],
-                effective_balance=effective[name],
-                earned=earned[name] if self.accounts or not len(self.keys) else None,
-                not_earning=None if not_earning is None else not_earning[name],
-            )
-            for name in self.counters
-        }
-
-    def not_earning_keys(self) -> list[int] | None:
-        """Return the indices of active keys that earned nothing in the last two epochs, None when unknown.
-
-        Keys of a disabled group are not among them: that they earn nothing is as it must be.
-        """
-        if len(self.readings) < _READINGS_KEPT:
-            return None
-        first, _, last = self.readings
-        if last.epoch - first.epoch != _READINGS_KEPT - 1 or first.earned is None or last.earned is None:
-            return None
-        found = []
-        for index, key in self.keys.by_index.items():
-            validator = last.validators.get(index)
-            if key.group in self.disabled or validator is None or not validator.status.is_active:
-                continue
-            if validator.activation_epoch > last.epoch - _EPOCHS_UNTIL_PAID:
-                continue
-            if index in first.earned and index in last.earned and last.earned[index] <= first.earned[index]:
-                found.append(index)
-        return found
-
-    def _not_earning(self) -> Counter[str] | None:
-        found = self.not_earning_keys()
-        if found is None:
-            return None
-        return Counter(self.keys.by_index[index].group for index in found)
 
 
 def witness(branch: Sequence[Block], slot: int) -> Block | None:

@@ -15,6 +15,7 @@ import aiohttp
 from stakewatch.bundle.configuration import ExporterSettings, Node
 from stakewatch.ethereum.beacon_api import BeaconApi, Finality, Header, Syncing
 from stakewatch.ethereum.clock import SlotClock
+from stakewatch.ethereum.epoch_api import EpochApi
 from stakewatch.ethereum.json_rpc import ExecutionApi, ExecutionBlock, ExecutionSyncing
 from stakewatch.ethereum.transport import Exchange, RequestError, Transport
 from stakewatch_exporter.agreement import Chain
@@ -207,6 +208,7 @@ class BeaconWatch(Watch):
     ) -> None:
         super().__init__(node, session, settings, changes)
         self.api = BeaconApi(self._transport)
+        self.epochs = EpochApi(self._transport)
         # Of whom one asks is known until it is asked again: a node that is down does not change its network.
         self.chain: Latest[Chain] = Latest(math.inf)
         self.fork_schedule: Latest[tuple[tuple[str, int], ...]] = Latest(math.inf)

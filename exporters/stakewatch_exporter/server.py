@@ -1,5 +1,6 @@
 """The HTTP server: metrics, liveness, readiness, health per node, offenders."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -9,15 +10,16 @@ from aiohttp import web
 
 from stakewatch.errors import InputError
 from stakewatch_exporter.exposition import CONTENT_TYPE
+from stakewatch_exporter.page import Page
 
 _SHUTDOWN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Pages:
-    """What the server shows; each is a function that answers at once."""
+    """What the server shows; the functions answer at once."""
 
-    metrics: Callable[[], bytes]
+    metrics: Page
     is_ready: Callable[[], bool]
     health: Callable[[str], Mapping[str, object] | None]
     offenders: Callable[[], Mapping[str, object]]
@@ -32,8 +34,13 @@ def _json(content: Mapping[str, object], status: int = 200) -> web.Response:
 def application(pages: Pages) -> web.Application:
     """Return the application that serves the pages."""
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=pages.metrics(), headers={"Content-Type": CONTENT_TYPE})
+    async def metrics(request: web.Request) -> web.Response:
+        headers = {"Content-Type": CONTENT_TYPE}
+        if "gzip" not in request.headers.get("Accept-Encoding", ""):
+            return web.Response(body=pages.metrics.text(), headers=headers)
+        # In a thread: pages of many keys are large, and the loop has nodes to talk to.
+        body = await asyncio.to_thread(pages.metrics.packed)
+        return web.Response(body=body, headers={**headers, "Content-Encoding": "gzip"})
 
     async def alive(_: web.Request) -> web.Response:
         return web.Response(text="alive\n")

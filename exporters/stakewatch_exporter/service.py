@@ -1,51 +1,42 @@
 """The exporter at work: watches, follower, rewards, page and server, started and stopped together."""
 
 import asyncio
-import copy
 import dataclasses
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import aiohttp
 
 import stakewatch
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.ethereum.clock import SlotClock
-from stakewatch_exporter import state_file
 from stakewatch_exporter.agreement import Chain, elect_chain
-from stakewatch_exporter.exposition import Sample, render
+from stakewatch_exporter.committee_reader import CommitteeReader
+from stakewatch_exporter.epoch_reader import EpochReader
+from stakewatch_exporter.epoch_result import Tier
+from stakewatch_exporter.exposition import Sample
 from stakewatch_exporter.families import LAST_UPDATE
+from stakewatch_exporter.figures import not_earning_keys
 from stakewatch_exporter.follower import SETTLED_AFTER_SLOTS, Follower
 from stakewatch_exporter.key_watch import KeyWatch, Surroundings, pubkeys_by_index
 from stakewatch_exporter.ledger import Ledger
 from stakewatch_exporter.log import Changes, event
 from stakewatch_exporter.nodes import BeaconWatch, ExecutionWatch
 from stakewatch_exporter.proposals import RewardCollector
+from stakewatch_exporter.publisher import Knowledge, Publisher
 from stakewatch_exporter.server import Pages, serving
-from stakewatch_exporter.snapshot import (
-    Fleet,
-    fleet_samples,
-    group_samples,
-    is_healthy,
-    is_on_chain,
-    key_samples,
-    network_samples,
-    network_state,
-    node_samples,
-    own_samples,
-    revision,
-)
+from stakewatch_exporter.snapshot import Fleet, is_healthy, is_on_chain, network_state
+from stakewatch_exporter.state_keeper import StateKeeper
 
 _SHORTEST_PAGE_SECONDS = 1.0
 _LONGEST_PAGE_SECONDS = 5.0
 _LONGEST_STEP_SECONDS = 4.0
 _SHORTEST_STEP_SECONDS = 0.2
-_SAVE_SECONDS = 5.0
-_CATCH_UP_EPOCHS = 2
+_CATCH_UP_EPOCHS = 4
+_PATIENCE_EPOCHS = 4
 _LONGEST_REGROUPING_SECONDS = 60.0
 
 
@@ -70,16 +61,11 @@ class Service:
         self._keys_samples: tuple[Sample, ...] = ()
         self._regrouped_at = -_LONGEST_REGROUPING_SECONDS
         self._collector = _collector(configuration)
-        self._remembered: state_file.SavedState | None = None
-        self._saved = b""
-        self._saved_at = 0.0
-        self._writing: asyncio.Future[None] | None = None
+        self.keeper = StateKeeper(configuration, self._changes)
+        self.reader: EpochReader | None = None
+        self._committees: CommitteeReader | None = None
         self._nodes_at = 0.0
-        self._page = b""
-        self._keys_page = b""
-        self._keys_of: object = None
-        self._keys_cut = 0
-        self._build = {"version": stakewatch.__version__, "revision": revision()}
+        self.publisher = Publisher(configuration.network)
 
     @property
     def chain(self) -> Chain | None:
@@ -96,7 +82,7 @@ class Service:
     def _remembered_root(self) -> str | None:
         if self.follower is not None:
             return self.follower.chain.validators_root
-        return None if self._remembered is None else self._remembered.genesis_validators_root
+        return self.keeper.remembered_root
 
     def _clock_for(self, watch: BeaconWatch | ExecutionWatch) -> SlotClock | None:
         chain = self.chain
@@ -168,7 +154,7 @@ class Service:
         if ledger is None:
             return {"epoch": None, "not_earning": None, "cut": 0}
         leaking = network_state(self.fleet, self.chain).is_leaking
-        found = ledger.not_earning_keys() if leaking is False else None
+        found = not_earning_keys(ledger, is_leaking=leaking)
         return {
             "epoch": ledger.last_epoch,
             "not_earning": None
@@ -184,46 +170,6 @@ class Service:
             ],
             "cut": max(0, len(found or ()) - limit),
         }
-
-    def metrics(self) -> bytes:
-        """Return the page as it was built last."""
-        return self._page
-
-    def load_state(self) -> None:
-        """Take in the state file, or set it aside when it cannot be used."""
-        path = self._state_path()
-        if path is None:
-            return
-        try:
-            self._remembered = state_file.load(path, network=self._configuration.network)
-        except state_file.StateFileError as error:
-            self._set_aside(path, error)
-        except OSError as error:
-            event(
-                logging.ERROR,
-                "state_file_unreadable",
-                file=path,
-                reason=error.strerror,
-                next="counters begin anew",
-            )
-
-    def _set_aside(self, path: Path, error: state_file.StateFileError) -> None:
-        try:
-            kept: object = state_file.set_aside(path, error.kind)
-        except OSError as failure:
-            kept = f"not kept: {failure.strerror}"
-        event(
-            logging.ERROR,
-            "state_file_set_aside",
-            file=path,
-            reason=error,
-            kept_as=kept,
-            next="counters begin anew",
-        )
-
-    def _state_path(self) -> Path | None:
-        name = self._configuration.exporter.state_file
-        return None if name is None else Path(name)
 
     def _choose_chain(self) -> Follower | None:
         """Return the follower of the elected chain; a new one when the election went another way."""
@@ -248,24 +194,13 @@ class Service:
             chain,
             self._configuration.groups,
             self._changes,
-            ledger=self._restored(chain),
+            ledger=self.keeper.restored(chain),
             catch_up_slots=max(SETTLED_AFTER_SLOTS, _CATCH_UP_EPOCHS * chain.clock.slots_per_epoch),
+            patience_slots=_PATIENCE_EPOCHS * chain.clock.slots_per_epoch,
         )
+        self.reader = EpochReader(self._followed_chain, self._changes)
+        self._committees = CommitteeReader(self._followed_chain, self._changes)
         return self.follower
-
-    def _restored(self, chain: Chain) -> Ledger | None:
-        saved, path = self._remembered, self._state_path()
-        if saved is None:
-            return None
-        self._remembered = None
-        try:
-            return state_file.restored_ledger(
-                saved, self._configuration.groups, validators_root=chain.validators_root
-            )
-        except state_file.StateFileError as error:
-            if path is not None:
-                self._set_aside(path, error)
-            return None
 
     async def follow(self) -> None:
         """Take one step along the chain and save what changed."""
@@ -275,12 +210,30 @@ class Service:
         candidates = self._candidates()
         if await follower.step(candidates):
             self.build_page()
-        await self._save(follower, at_once=False)
+        await self.keeper.save(follower, at_once=False)
 
     async def learn(self) -> None:
         """Learn what a new epoch brings."""
-        if self.follower is not None and await self.follower.learn(self._candidates()):
+        follower = self.follower
+        if follower is None:
+            return
+        is_new = await follower.learn(self._candidates())
+        if follower.ledger is not None and self._committees is not None:
+            is_new |= await self._committees.prepare(self._candidates(), follower.ledger)
+        if is_new:
             self.build_page()
+
+    async def read_epoch(self) -> None:
+        """Learn what the attestations of an epoch came to; apart, since a state of mainnet takes a while."""
+        ledger = None if self.follower is None else self.follower.ledger
+        if self.reader is None or ledger is None:
+            return
+        if await self.reader.read(self._candidates(), ledger):
+            self.build_page()
+
+    def _followed_chain(self) -> Chain:
+        assert self.follower is not None  # noqa: S101 - readers are made with a follower
+        return self.follower.chain
 
     async def collect_rewards(self) -> None:
         """Ask for the rewards of our proposals that are still unknown."""
@@ -302,7 +255,9 @@ class Service:
         ledger = None if self.follower is None else self.follower.ledger
         known = {} if ledger is None else {index: key.pubkey for index, key in ledger.keys.by_index.items()}
         groups = self._configuration.groups
-        self._keys_samples = tuple(self.keys.samples(pubkeys_by_index(groups, known)))
+        self._keys_samples = await asyncio.to_thread(
+            lambda: tuple(self.keys.samples(pubkeys_by_index(groups, known)))
+        )
 
     def _surroundings(self) -> Surroundings:
         head = None if self.follower is None else self.follower.progress.head
@@ -315,11 +270,7 @@ class Service:
         self.fleet = dataclasses.replace(self.fleet, configuration=self._configuration)
         self._collector = _collector(self._configuration)
         if follower is not None and follower.ledger is not None:
-            saved = state_file.saved_state(
-                follower.ledger, network=self._configuration.network, root=follower.chain.validators_root
-            )
-            # What still runs for the old groups must not count into the new ones.
-            self._remembered = copy.deepcopy(saved)
+            self.keeper.remember(follower, self._configuration)
         self.follower = None
         self._regrouped_at = time.monotonic()
 
@@ -329,47 +280,6 @@ class Service:
         ledger = None if self.follower is None else self.follower.ledger
         is_young = time.monotonic() - self._regrouped_at < _LONGEST_REGROUPING_SECONDS
         return is_young and (ledger is None or not ledger.readings)
-
-    async def _save(self, follower: Follower, *, at_once: bool) -> None:
-        path = self._state_path()
-        ledger = follower.ledger
-        if (
-            path is None
-            or ledger is None
-            or (not at_once and time.monotonic() - self._saved_at < _SAVE_SECONDS)
-        ):
-            return
-        content = state_file.encode(
-            state_file.saved_state(
-                ledger, network=self._configuration.network, root=follower.chain.validators_root
-            )
-        )
-        if content == self._saved:
-            return
-        self._saved_at = time.monotonic()
-        self._writing = asyncio.ensure_future(asyncio.to_thread(state_file.write, path, content))
-        try:
-            await asyncio.shield(self._writing)
-        except OSError as error:
-            self._changes.report(
-                "state_file",
-                error.errno,
-                logging.ERROR,
-                "state_file_not_written",
-                file=path,
-                reason=error.strerror,
-                next=f"tried again in {_SAVE_SECONDS:.0f} s; a restart would lose counters",
-            )
-        else:
-            self._saved = content
-            self._changes.settle("state_file", 0, "state_file_written_again", file=path)
-
-    async def save_now(self) -> None:
-        """Write the state file before stopping, after a write that is under way."""
-        if self._writing is not None:
-            await asyncio.wait({self._writing})
-        if self.follower is not None:
-            await self._save(self.follower, at_once=True)
 
     async def watch(self, watch: BeaconWatch | ExecutionWatch) -> None:
         """Ask a node once, unless it wants to be left alone."""
@@ -386,39 +296,36 @@ class Service:
         )
 
     def build_page(self) -> None:
-        """Build the page anew; the part of single keys only when a new state was read."""
-        if self._is_regrouping:
-            return
-        chain, follower = self.chain, self.follower
-        ledger = None if follower is None else follower.ledger
-        network = network_state(self.fleet, chain)
-        self._build_keys(ledger)
-        samples = [
-            *node_samples(self.fleet, chain),
-            *fleet_samples(self.fleet, chain),
-            *group_samples(self._configuration, ledger, network),
-            *network_samples(network),
-            *self._keys_samples,
-            *self._keymanagers_update(),
-            *own_samples(
-                self.fleet, follower, nodes_at=self._nodes_at, build=self._build, keys_cut=self._keys_cut
-            ),
-        ]
-        self._page = render(self._configuration.network, samples) + self._keys_page
+        """Write the sections of the page anew that are out of date, but that of single keys."""
+        self.publisher.publish(self._knowledge())
+
+    async def build_keys(self) -> None:
+        """Write the section of single keys anew if it is out of date."""
+        await self.publisher.publish_keys(self._knowledge())
+
+    def _knowledge(self) -> Knowledge:
+        ledger = None if self.follower is None else self.follower.ledger
+        return Knowledge(
+            configuration=self._configuration,
+            fleet=self.fleet,
+            chain=self.chain,
+            follower=self.follower,
+            ledger=None if self._is_regrouping else ledger,
+            tier=self._tier(ledger),
+            nodes_at=self._nodes_at,
+            others=(*self._keys_samples, *self._keymanagers_update()),
+        )
 
     def _keymanagers_update(self) -> tuple[Sample, ...]:
         at = self.keys.keymanagers.answered_at
         return (Sample(LAST_UPDATE, {"source": "keymanagers"}, at),) if self.keys.keymanagers.watches else ()
 
-    def _build_keys(self, ledger: Ledger | None) -> None:
-        reading = ledger.readings[-1] if ledger is not None and ledger.readings else None
-        if ledger is None or reading is self._keys_of:
-            return
-        limit = self._configuration.exporter.per_key_limit
-        self._keys_of = reading
-        self._keys_page = render(self._configuration.network, key_samples(ledger, limit))
-        if reading is not None:
-            self._keys_cut += max(0, len(ledger.keys.by_index) - limit)
+    def _tier(self, ledger: Ledger | None) -> Tier | None:
+        if ledger is None:
+            return None
+        if self.reader is not None and self.reader.tier is not None:
+            return self.reader.tier
+        return Tier.JSON_WATCHED if ledger.readings else Tier.BLOCKS
 
     async def repeat(
         self, name: str, action: Callable[[], Awaitable[None]], pause: Callable[[], float]
@@ -481,10 +388,10 @@ async def running(configuration: Configuration) -> AsyncIterator[Service]:
             )
         )
         service = Service(configuration, session)
-        service.load_state()
+        service.keeper.load()
         service.build_page()
         pages = Pages(
-            metrics=service.metrics,
+            metrics=service.publisher.page,
             is_ready=lambda: service.is_ready,
             health=service.health,
             offenders=service.offenders,
@@ -507,7 +414,7 @@ async def running(configuration: Configuration) -> AsyncIterator[Service]:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await service.save_now()
+            await service.keeper.save_now(service.follower)
 
 
 def _start(service: Service) -> list[asyncio.Task[None]]:
@@ -517,6 +424,8 @@ def _start(service: Service) -> list[asyncio.Task[None]]:
     parts = [
         service.repeat("follow", service.follow, service.step_seconds),
         service.repeat("learn", service.learn, service.step_seconds),
+        service.repeat("epochs", service.read_epoch, service.step_seconds),
+        service.repeat("keys page", service.build_keys, service.step_seconds),
         service.repeat("rewards", service.collect_rewards, service.step_seconds),
         service.repeat("page", page, service.page_seconds),
         service.repeat("keys", service.look_at_keys, service.keys.pause_seconds),

@@ -9,19 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from stakewatch.bundle.configuration import Configuration, Node
-from stakewatch.ethereum.rewards import RewardSource
 from stakewatch_exporter import families
 from stakewatch_exporter.agreement import Chain, dissenters
+from stakewatch_exporter.epoch_result import Tier
 from stakewatch_exporter.exposition import Sample
 from stakewatch_exporter.follower import Follower
 from stakewatch_exporter.health import Check, beacon_checks, execution_checks
-from stakewatch_exporter.ledger import Ledger
 from stakewatch_exporter.nodes import BeaconWatch, ExecutionWatch
 
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)+")
-_WEI_PER_GWEI = 10**9
-_TIERS = ("ssz", "json_network", "json_watched", "blocks")
-_CAPPED = (families.VALIDATOR_EARNED, families.VALIDATOR_BALANCE, families.VALIDATOR_ACTIVE)
 
 
 @dataclass(frozen=True)
@@ -272,51 +268,12 @@ def network_samples(network: Network) -> Iterable[Sample]:
     yield from _known(families.NETWORK_INACTIVITY_LEAK, {}, network.is_leaking)
 
 
-def group_samples(configuration: Configuration, ledger: Ledger | None, network: Network) -> Iterable[Sample]:
-    """Return the samples of the family groups `groups` and `proposals`."""
+def group_samples(configuration: Configuration) -> Iterable[Sample]:
+    """Return what the configuration says of groups."""
     for group in configuration.groups:
         own = {f"label_{name}": value for name, value in sorted(group.labels.items())}
         labels = {"group": group.name, "validator_client": group.validator_client, **own}
         yield Sample(families.GROUP_INFO, labels, 1)
-    if ledger is None:
-        return
-    for name, figures in ledger.figures(is_leaking=network.is_leaking).items():
-        labels = {"group": name}
-        for status, number in figures.statuses.items():
-            yield Sample(families.VALIDATORS, {**labels, "status": status.value}, number)
-        yield Sample(families.VALIDATORS_BALANCE, labels, figures.balance)
-        yield Sample(families.VALIDATORS_EFFECTIVE_BALANCE, labels, figures.effective_balance)
-        yield from _known(families.VALIDATORS_EARNED, labels, figures.earned)
-        yield from _known(families.VALIDATORS_NOT_EARNING, labels, figures.not_earning)
-    for name, counters in ledger.counters.items():
-        labels = {"group": name}
-        yield Sample(families.WITHDRAWALS, labels, counters.withdrawals)
-        yield Sample(families.DEPOSITS, labels, counters.deposits)
-        results = {"proposed": counters.proposed, "missed": counters.missed, "orphaned": counters.orphaned}
-        for result, number in results.items():
-            yield Sample(families.PROPOSALS, {**labels, "result": result}, number)
-        yield Sample(families.PROPOSAL_CONSENSUS_REWARD, labels, counters.consensus_reward)
-        for source in RewardSource:
-            wei = counters.execution_wei[source]
-            gwei = wei // _WEI_PER_GWEI if wei % _WEI_PER_GWEI == 0 else wei / _WEI_PER_GWEI
-            yield Sample(families.PROPOSAL_EXECUTION_REWARD, {**labels, "source": source.value}, gwei)
-        yield Sample(families.PROPOSAL_FEE_RECIPIENT_MISMATCH, labels, counters.fee_recipient_mismatches)
-
-
-def key_samples(ledger: Ledger, limit: int) -> Iterable[Sample]:
-    """Return the samples of the family group `keys`, of as many keys as the limit lets through."""
-    if not ledger.readings:
-        return
-    last = ledger.readings[-1]
-    for index, key in list(ledger.keys.by_index.items())[:limit]:
-        labels = {"group": key.group, "validator_index": str(index), "pubkey": key.pubkey}
-        validator = last.validators[index]
-        if index in ledger.accounts:
-            yield Sample(families.VALIDATOR_EARNED, labels, ledger.accounts[index].earned)
-        yield Sample(families.VALIDATOR_BALANCE, labels, validator.balance)
-        if key.group not in ledger.disabled:
-            # Rules take an active key that earns nothing for a loss; a disabled one must earn nothing.
-            yield Sample(families.VALIDATOR_ACTIVE, labels, int(validator.status.is_active))
 
 
 def revision() -> str:
@@ -327,7 +284,13 @@ def revision() -> str:
 
 
 def own_samples(
-    fleet: Fleet, follower: Follower | None, *, nodes_at: float, build: Mapping[str, str], keys_cut: int
+    fleet: Fleet,
+    follower: Follower | None,
+    *,
+    nodes_at: float,
+    build: Mapping[str, str],
+    keys_cut: Mapping[str, int],
+    tier: Tier | None,
 ) -> Iterable[Sample]:
     """Return the samples of the family group `itself` and the count of what limits cut."""
     yield Sample(families.BUILD_INFO, build, 1)
@@ -341,16 +304,13 @@ def own_samples(
         yield Sample(families.LAST_PROCESSED_SLOT, {}, progress.head.slot)
     if ledger is not None and ledger.last_epoch is not None:
         yield Sample(families.LAST_PROCESSED_EPOCH, {}, ledger.last_epoch)
-    tier = None
-    if ledger is not None:
-        tier = "json_watched" if ledger.readings else "blocks"
-    for name in _TIERS:
-        yield Sample(families.SOURCE_TIER, {"tier": name}, int(name == tier))
+    for one in Tier:
+        yield Sample(families.SOURCE_TIER, {"tier": one.value}, int(one is tier))
     corrections = {"balance_jump": 0, "deep_reorg": 0} if ledger is None else ledger.corrections
     for kind, number in corrections.items():
         yield Sample(families.CORRECTIONS, {"kind": kind}, number)
     yield Sample(families.EPOCHS_SKIPPED, {}, 0 if ledger is None else ledger.epochs_skipped)
-    for family in _CAPPED:
-        yield Sample(families.OFFENDERS_CUT, {"family": family.name}, keys_cut)
+    for name, number in keys_cut.items():
+        yield Sample(families.OFFENDERS_CUT, {"family": name}, number)
     for watch in fleet.watches:
         yield from watch.traffic.samples()

@@ -10,23 +10,48 @@ from tempfile import NamedTemporaryFile
 import msgspec
 
 from stakewatch.bundle.configuration import Group
-from stakewatch.ethereum.beacon_block import Block
 from stakewatch.ethereum.rewards import RewardSource
 from stakewatch_exporter.blocks import Anchor, BlockTree
-from stakewatch_exporter.ledger import Account, GroupCounters, Ledger, OwnProposal, ProposalRewards
+from stakewatch_exporter.counters import GroupCounters, NetworkCounters
+from stakewatch_exporter.duty_book import DutyBook, SlotOutcome
+from stakewatch_exporter.epoch_result import EpochResult
+from stakewatch_exporter.ledger import Account, Ledger, OwnProposal, ProposalRewards
 
-_VERSION = 1
+_VERSION = 2
+
+
+class SavedBook(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What is kept of the books of duties; `flags` are packed, by epoch."""
+
+    network: NetworkCounters
+    results: dict[int, EpochResult]
+    settled: EpochResult | None
+    misses: dict[int, int]
+    imperfect: dict[int, tuple[int, ...]]
+    seats: dict[int, tuple[int, ...]]
+    active_balances: dict[int, int]
+    shares: dict[str, float]
+    outcomes: dict[int, SlotOutcome]
+    roots: list[tuple[int, str]]
+    first_epoch: int
+    flags: dict[int, str]
+    incomplete: tuple[int, ...]
 
 
 class SavedState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The content of the file; `accounts` by validator index, `head_root` ends the canonical branch."""
+    """The content of the file; `accounts` by validator index.
+
+    Blocks that are not settled are not kept but fetched again, `known_slot` tells how far they went;
+    `orphans` are slot and proposer of each, since a node may not have them any more.
+    """
 
     version: int
     network: str
     genesis_validators_root: str
     anchor: Anchor
-    head_root: str
-    blocks: tuple[Block, ...]
+    known_slot: int
+    orphans: tuple[tuple[int, int], ...]
+    book: SavedBook
     accounts: dict[int, Account]
     last_epoch: int | None
     counters: dict[str, GroupCounters]
@@ -55,8 +80,11 @@ def saved_state(ledger: Ledger, *, network: str, root: str) -> SavedState:
         network=network,
         genesis_validators_root=root,
         anchor=ledger.tree.anchor,
-        head_root=ledger.branch[-1].root if ledger.branch else ledger.tree.anchor.root,
-        blocks=ledger.tree.blocks,
+        known_slot=ledger.tree.newest_slot,
+        orphans=tuple(
+            sorted(ledger.orphans.union((block.slot, block.proposer_index) for block in ledger.tree.blocks))
+        ),
+        book=_saved_book(ledger.book),
         accounts=ledger.accounts,
         last_epoch=ledger.last_epoch,
         counters=ledger.counters,
@@ -68,18 +96,64 @@ def saved_state(ledger: Ledger, *, network: str, root: str) -> SavedState:
     )
 
 
-def restored_ledger(saved: SavedState, groups: Iterable[Group], *, validators_root: str) -> Ledger:
+def _saved_book(book: DutyBook) -> SavedBook:
+    return SavedBook(
+        network=book.network,
+        results=book.results,
+        settled=book.settled,
+        misses=book.misses,
+        imperfect={epoch: tuple(sorted(indices)) for epoch, indices in book.imperfect.items()},
+        seats=book.seats,
+        active_balances=book.active_balances,
+        shares=book.shares,
+        outcomes=book.outcomes,
+        roots=book.roots,
+        first_epoch=book.attesters.first_epoch,
+        flags=book.attesters.saved(),
+        incomplete=tuple(sorted(book.attesters.incomplete)),
+    )
+
+
+def _restore_book(book: DutyBook, saved: SavedBook, names: Iterable[str]) -> None:
+    """Take up the saved books of duties, for the groups of today. Raises ValueError when they are damaged."""
+    names = frozenset(names)
+    book.attesters.restore(saved.first_epoch, saved.flags, saved.incomplete)
+    if saved.roots:
+        book.roots = saved.roots
+    book.network = saved.network
+    book.results = {
+        epoch: result for epoch, result in saved.results.items() if names <= frozenset(result.groups or names)
+    }
+    book.settled = saved.settled
+    book.latest = max(
+        (result for result in (saved.settled, *book.results.values()) if result is not None),
+        key=lambda result: result.epoch,
+        default=None,
+    )
+    book.misses = saved.misses
+    book.imperfect = {epoch: frozenset(indices) for epoch, indices in saved.imperfect.items()}
+    book.seats = saved.seats
+    book.active_balances = saved.active_balances
+    book.shares = {name: share for name, share in saved.shares.items() if name in names}
+    book.outcomes = saved.outcomes
+
+
+def restored_ledger(
+    saved: SavedState, groups: Iterable[Group], *, validators_root: str, slots_per_epoch: int
+) -> Ledger:
     """Return the ledger that a state describes, for the groups of today.
 
-    Raises StateFileError when it belongs to another chain or its blocks do not hang together.
+    Raises StateFileError when it belongs to another chain or is damaged.
     """
     if saved.genesis_validators_root != validators_root:
         raise StateFileError("other-network", f"it belongs to the chain {saved.genesis_validators_root}")
-    ledger = Ledger(groups, BlockTree(saved.anchor, saved.blocks))
+    tree = BlockTree(saved.anchor, known_slot=saved.known_slot)
+    ledger = Ledger(groups, tree, slots_per_epoch=slots_per_epoch)
     try:
-        ledger.follow(saved.head_root)
-    except KeyError as error:
-        raise StateFileError("corrupt", "its blocks do not hang together") from error
+        _restore_book(ledger.book, saved.book, ledger.counters)
+    except ValueError as error:
+        raise StateFileError("corrupt", str(error)) from error
+    ledger.orphans = set(saved.orphans)
     for name, counters in saved.counters.items():
         if name in ledger.counters:
             counters.execution_wei = {**dict.fromkeys(RewardSource, 0), **counters.execution_wei}

@@ -50,6 +50,11 @@ class Status(StrEnum):
         """Whether the validator has duties."""
         return self.value.startswith("active_")
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether the validator is not active yet."""
+        return self.value.startswith("pending_")
+
 
 @dataclass(frozen=True)
 class Genesis:

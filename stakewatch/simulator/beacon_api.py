@@ -89,6 +89,7 @@ class BeaconApi:
                 web.get("/eth/v2/beacon/blocks/{block}", self._block),
                 web.get("/eth/v1/beacon/states/{state}/finality_checkpoints", self._finality),
                 web.get("/eth/v1/beacon/states/{state}/committees", self._committees),
+                web.get("/eth/v1/beacon/states/{state}/sync_committees", self._sync_committees),
                 web.get("/eth/v1/beacon/states/{state}/pending_deposits", self._pending_deposits),
                 web.get("/eth/v1/beacon/states/{state}/validators", self._validators),
                 web.get("/eth/v1/beacon/states/{state}/validators/{validator}", self._validator),
@@ -256,6 +257,22 @@ class BeaconApi:
             for number, members in enumerate(committees)
             if wanted_slot in {-1, slot} and wanted_index in {-1, number}
         ]
+        return self._answer_about(view, data, finalized=state.finalized)
+
+    async def _sync_committees(self, request: web.Request) -> web.Response:
+        view = self._view()
+        state = _find_state(view, request.match_info["state"])
+        chain = view.chain
+        own = chain.epoch_of(state.slot)
+        epoch = _number(request.query.get("epoch"), own)
+        length = chain.preset.epochs_per_sync_committee_period
+        if not own // length <= epoch // length <= own // length + 1:
+            raise _RefusedError(400, f"Epoch {epoch} is out of range for this state")
+        # The chain draws a committee when its period begins, so the next one is the present one here.
+        seats = [str(index) for index in chain.epochs[own].sync_committee]
+        size = max(1, len(seats) // 4)
+        aggregates = [seats[first : first + size] for first in range(0, len(seats), size)]
+        data = {"validators": seats, "validator_aggregates": aggregates}
         return self._answer_about(view, data, finalized=state.finalized)
 
     async def _pending_deposits(self, request: web.Request) -> web.Response:

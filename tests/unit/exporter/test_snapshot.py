@@ -10,11 +10,12 @@ from stakewatch.bundle.configuration import Configuration, ExporterSettings, Nod
 from stakewatch.ethereum.specification import Specification
 from stakewatch_exporter.agreement import Chain
 from stakewatch_exporter.blocks import Anchor, BlockTree
+from stakewatch_exporter.duty_samples import key_figures, key_samples
 from stakewatch_exporter.follower import Follower
 from stakewatch_exporter.ledger import Ledger
 from stakewatch_exporter.log import Changes
 from stakewatch_exporter.service import Service
-from stakewatch_exporter.snapshot import is_outdated, key_samples, version_numbers
+from stakewatch_exporter.snapshot import is_outdated, version_numbers
 
 from .conftest import ETH, groups, ledger, root, validators
 
@@ -54,9 +55,10 @@ async def test_beyond_the_limit_keys_have_no_series_and_are_counted() -> None:
         service.follower = Follower(chain, groups(), Changes(), ledger=books, catch_up_slots=64)
         for epoch, cut in ((1, 1), (2, 2)):
             books.read(epoch, epoch * 8, validators(dict.fromkeys(range(3), FULL + epoch)), {})
+            await service.build_keys()
+            await service.build_keys()
             service.build_page()
-            service.build_page()
-            page = service.metrics().decode()
+            page = service.publisher.page.text().decode()
             assert page.count("\nstakewatch_validator_earned_gwei{") == 2
             assert f'family="stakewatch_validator_earned_gwei"}} {cut}\n' in page
 
@@ -66,7 +68,7 @@ def test_a_key_of_a_disabled_group_is_shown_but_not_as_one_that_should_earn() ->
     books = Ledger((alpha, replace(bravo, enabled=False)), BlockTree(Anchor(8, root(8))))
     books.read(1, 8, validators(dict.fromkeys(range(3), FULL)), {})
     shown: dict[str, set[str]] = {}
-    for sample in key_samples(books, 10):
+    for sample in key_samples(key_figures(books), limit=10, offender_limit=10):
         shown.setdefault(sample.family.name, set()).add(sample.labels["validator_index"])
     assert shown == {
         "stakewatch_validator_earned_gwei": {"0", "1", "2"},
@@ -81,7 +83,7 @@ async def test_before_anything_is_known_the_page_says_little_and_nothing_false()
     async with aiohttp.ClientSession() as session:
         service = Service(configuration, session)
         service.build_page()
-        page = service.metrics().decode()
+        page = service.publisher.page.text().decode()
         assert not service.is_ready
         assert service.health("beacon-2") is None
         health = service.health("beacon-1")

@@ -1,0 +1,147 @@
+"""Writes what is known now into the page, each section when it is out of date."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import stakewatch
+from stakewatch.bundle.configuration import Configuration
+from stakewatch_exporter.agreement import Chain
+from stakewatch_exporter.duty_samples import (
+    NO_KEYS,
+    counter_samples,
+    figure_samples,
+    head_samples,
+    key_figures,
+    key_samples,
+    keys_cut,
+)
+from stakewatch_exporter.epoch_result import Tier
+from stakewatch_exporter.exposition import Sample
+from stakewatch_exporter.figures import group_figures, shares, slashed_keys
+from stakewatch_exporter.follower import Follower
+from stakewatch_exporter.ledger import Ledger
+from stakewatch_exporter.page import Page
+from stakewatch_exporter.snapshot import (
+    Fleet,
+    Network,
+    fleet_samples,
+    group_samples,
+    network_samples,
+    network_state,
+    node_samples,
+    own_samples,
+    revision,
+)
+
+# Those that change least stand first: what stands before a changed section is not checked anew.
+_SECTIONS = ("keys", "groups", "figures", "counters", "head", "nodes")
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What the exporter knows at a moment; `others` are samples that its other parts have ready.
+
+    `ledger` is None while there are no figures, or new groups have none yet; then its sections stay.
+    """
+
+    configuration: Configuration
+    fleet: Fleet
+    chain: Chain | None
+    follower: Follower | None
+    ledger: Ledger | None
+    tier: Tier | None
+    nodes_at: float
+    others: tuple[Sample, ...]
+
+
+class Publisher:
+    """Holds the page; `publish` writes all but single keys, `publish_keys` those."""
+
+    def __init__(self, network: str) -> None:
+        self.page = Page(network, _SECTIONS)
+        self._cut: Counter[str] = Counter(keys_cut(NO_KEYS, limit=0, offender_limit=0))
+        self._cut_of: object = None
+        self._build = {"version": stakewatch.__version__, "revision": revision()}
+
+    def publish(self, now: Knowledge) -> None:
+        """Write the sections that are out of date, but that of single keys."""
+        network = network_state(now.fleet, now.chain)
+        groups = now.configuration.groups
+        self.page.update("groups", groups, lambda: group_samples(now.configuration))
+        if now.ledger is not None and now.chain is not None:
+            self._publish_ledger(now.ledger, now.chain, network)
+        self.page.update(
+            "nodes",
+            object(),
+            lambda: (
+                *node_samples(now.fleet, now.chain),
+                *fleet_samples(now.fleet, now.chain),
+                *network_samples(network),
+                *now.others,
+                *own_samples(
+                    now.fleet,
+                    now.follower,
+                    nodes_at=now.nodes_at,
+                    build=self._build,
+                    keys_cut=self._cut,
+                    tier=now.tier,
+                ),
+            ),
+        )
+
+    def _publish_ledger(self, ledger: Ledger, chain: Chain, network: Network) -> None:
+        book, clock = ledger.book, chain.clock
+        # Objects stand for what they hold: another content is always another object.
+        reading = ledger.readings[-1] if ledger.readings else None
+        known = _Same(ledger, reading, book.latest, book.settled), tuple(book.seats), network.is_leaking
+        if not self.page.is_current("figures", known):
+            figures = group_figures(ledger, is_leaking=network.is_leaking)
+            if book.latest is not None and book.latest.figures is not None:
+                book.shares = shares(figures, book.latest.figures.active_balance)
+            self.page.update("figures", known, lambda: figure_samples(ledger, figures, clock))
+        self.page.update("counters", (_Same(ledger), ledger.revision), lambda: counter_samples(ledger))
+        head = ledger.branch[-1] if ledger.branch else ledger.tree.anchor
+        coming = _Same(ledger, head), clock.slot_at(time.time()), len(ledger.upcoming), tuple(book.seats)
+        self.page.update("head", coming, lambda: head_samples(ledger, clock))
+
+    async def publish_keys(self, now: Knowledge) -> None:
+        """Write the section of single keys if it is out of date; in a thread, it may be megabytes."""
+        ledger = now.ledger
+        if ledger is None:
+            return
+        book = ledger.book
+        reading = ledger.readings[-1] if ledger.readings else None
+        known = _Same(ledger, reading, book.latest, book.settled), tuple(slashed_keys(ledger))
+        if self.page.is_current("keys", known):
+            return
+        figures = key_figures(ledger)
+        settings = now.configuration.exporter
+        limit, offender_limit = settings.per_key_limit, settings.offender_limit
+        await asyncio.to_thread(
+            self.page.update,
+            "keys",
+            known,
+            lambda: key_samples(figures, limit=limit, offender_limit=offender_limit),
+        )
+        if reading is not self._cut_of:
+            self._cut_of = reading
+            self._cut.update(keys_cut(figures, limit=limit, offender_limit=offender_limit))
+
+
+class _Same:
+    """Equal to another one that holds the very same objects."""
+
+    def __init__(self, *things: object) -> None:
+        self._things = things
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Same)
+            and len(self._things) == len(other._things)
+            and all(mine is theirs for mine, theirs in zip(self._things, other._things, strict=True))
+        )
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self._things)))
