@@ -2,10 +2,12 @@
 
 import json
 import queue
+import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,12 +19,19 @@ import yaml
 from stakewatch.programs.find import locate
 from stakewatch.programs.servers import Alertmanager, alertmanager
 from stakewatch.rules.files import load_rule_files
+from stakewatch.rules.routing import routes_to_webhook
 
 REPOSITORY = Path(__file__).parents[3]
 CONFIGURATION = REPOSITORY / "alertmanager" / "alertmanager.yaml"
 ALERTS = [rule for rule_file in load_rule_files(REPOSITORY / "rules") for rule in rule_file.alerts]
 
 Labels = Mapping[str, str]
+_SETTLED_SECONDS = 1.5
+
+
+def without(labels: Labels, name: str) -> Labels:
+    return {key: value for key, value in labels.items() if key != name}
+
 
 DOWN = {
     "alertname": "BeaconNodeDown",
@@ -40,6 +49,7 @@ EXECUTION_DOWN = {
     "cluster": "eks-1",
     "network": "mainnet",
     "instance": "execution-1",
+    "execution_node": "execution-1",
 }
 GROUP = {
     "alertname": "ValidatorGroupNotEarning",
@@ -50,19 +60,99 @@ GROUP = {
     "beacon_node": "beacon-1",
 }
 KEY = {**GROUP, "alertname": "ValidatorBalanceNotGrowing", "severity": "warning", "pubkey": "0x11"}
+SHARED = {
+    "alertname": "SharedBeaconNodeFault",
+    "severity": "critical",
+    "area": "shared_beacon",
+    "network": "mainnet",
+    "beacon_node": "beacon-1",
+}
+STALLED = {**DOWN, "alertname": "BeaconNodeHeadStalled"}
 PEERS = {**DOWN, "alertname": "BeaconNodePeersLow", "severity": "warning"}
+OFFLINE = {**DOWN, "alertname": "BeaconNodeExecutionOffline", "execution_node": "execution-1"}
+CLIENT_DOWN = {
+    "alertname": "ValidatorClientDown",
+    "severity": "critical",
+    "area": "beacon",
+    "cluster": "eks-1",
+    "network": "mainnet",
+    "instance": "validator-1",
+    "validator_client": "validator-1",
+    "beacon_node": "beacon-1",
+}
+CLIENT_WITHOUT = {
+    "alertname": "ValidatorClientWithoutSyncedBeacon",
+    "severity": "critical",
+    "area": "beacon",
+    "network": "mainnet",
+    "validator_client": "validator-1",
+    "beacon_node": "beacon-1",
+}
+FINALITY = {
+    "alertname": "NetworkFinalityDelayed",
+    "severity": "critical",
+    "area": "network",
+    "network": "mainnet",
+}
+BURN_FAST = {**GROUP, "alertname": "ValidatorAttestationBudgetBurnFast"}
+BURN_SLOW = {**BURN_FAST, "alertname": "ValidatorAttestationBudgetBurnSlow", "severity": "warning"}
+BELOW = {**GROUP, "alertname": "ValidatorGroupBelowNetwork", "severity": "warning"}
+SLASHED = {
+    **KEY,
+    "alertname": "ValidatorSlashed",
+    "severity": "critical",
+    "area": "slashing",
+    "cluster": "eks-1",
+    "instance": "beacon-1",
+}
+SIGNER_DOWN = {
+    "alertname": "RemoteSignerDown",
+    "severity": "critical",
+    "area": "signer",
+    "cluster": "eks-1",
+    "network": "mainnet",
+    "instance": "signer-1",
+}
+SIGNING = {**CLIENT_DOWN, "alertname": "RemoteSigningFailing", "area": "signer"}
 MEMORY = {
     "alertname": "ContainerMemoryHigh",
     "severity": "warning",
     "area": "resources",
     "cluster": "eks-1",
     "instance": "beacon-1",
+    "namespace": "staking",
     "pod": "beacon-1-0",
+    "container": "lighthouse",
 }
-
-
-def without(labels: Labels, name: str) -> Labels:
-    return {key: value for key, value in labels.items() if key != name}
+MACHINE_MEMORY = {
+    "alertname": "NodeMemoryHigh",
+    "severity": "warning",
+    "area": "resources",
+    "cluster": "eks-1",
+    "instance": "machine-1",
+}
+VOLUME = {
+    "alertname": "VolumeAlmostFull",
+    "severity": "warning",
+    "area": "storage",
+    "cluster": "eks-1",
+    "namespace": "staking",
+    "persistentvolumeclaim": "data-geth-0",
+}
+DISK = {
+    **without(without(VOLUME, "namespace"), "persistentvolumeclaim"),
+    "instance": "machine-1",
+    "device": "/dev/nvme1n1",
+}
+EXPORTER_STALE = {
+    "alertname": "ExporterDataStale",
+    "severity": "critical",
+    "area": "monitoring",
+    "cluster": "eks-1",
+    "network": "mainnet",
+    "role": "exporter",
+    "instance": "exporter-1",
+}
 
 
 @pytest.mark.parametrize("alert", [rule.name for rule in ALERTS])
@@ -118,6 +208,7 @@ def test_an_address_is_read_from_its_file_when_a_notification_is_sent(tmp_path: 
 
     configuration = tmp_path / "alertmanager.yaml"
     text = CONFIGURATION.read_text(encoding="utf-8").replace("group_wait: 10s", "group_wait: 0s")
+    shutil.copytree(CONFIGURATION.parent / "templates", tmp_path / "templates")
     configuration.write_text(text.replace("/etc/alertmanager", str(tmp_path)), encoding="utf-8")
     (tmp_path / "secrets").mkdir()
     webhook = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -136,93 +227,316 @@ def test_an_address_is_read_from_its_file_when_a_notification_is_sent(tmp_path: 
         thread.join()
 
 
+def named(labels: Labels, alert: str, severity: str = "warning") -> Labels:
+    return {**labels, "alertname": alert, "severity": severity}
+
+
+SILENCED: tuple[tuple[Labels, ...], ...] = (
+    # A beacon node's validators.
+    (DOWN, GROUP),
+    (DOWN, KEY),
+    (DOWN, BURN_FAST),
+    (DOWN, BELOW),
+    (STALLED, GROUP),
+    (SHARED, GROUP),
+    (SHARED, BURN_SLOW),
+    (DOWN, CLIENT_WITHOUT),
+    (SHARED, named(CLIENT_WITHOUT, "ValidatorClientApiErrors")),
+    # What the node shows itself says more.
+    (DOWN, SHARED),
+    (STALLED, SHARED),
+    # An execution node's beacon node, and by it the validators.
+    (EXECUTION_DOWN, OFFLINE),
+    (EXECUTION_DOWN, named(OFFLINE, "BeaconNodeOptimistic")),
+    # All else about a process that is down.
+    (DOWN, PEERS),
+    (DOWN, MEMORY),
+    (EXECUTION_DOWN, named(EXECUTION_DOWN, "ExecutionPeersLow")),
+    (CLIENT_DOWN, named(CLIENT_DOWN, "ValidatorClientApiErrors")),
+    (SIGNER_DOWN, named(SIGNER_DOWN, "RemoteSignerKeysMissing")),
+    # A client's groups.
+    (CLIENT_DOWN, {**GROUP, "validator_client": "validator-1", "beacon_node": "beacon-2"}),
+    (CLIENT_WITHOUT, {**GROUP, "validator_client": "validator-1", "beacon_node": "beacon-2"}),
+    (SIGNING, {**GROUP, "validator_client": "validator-1", "beacon_node": "beacon-2"}),
+    (CLIENT_WITHOUT, named(CLIENT_WITHOUT, "ValidatorClientOnBackup")),
+    (SIGNER_DOWN, SIGNING),
+    # The network.
+    (FINALITY, GROUP),
+    (FINALITY, KEY),
+    (FINALITY, BURN_FAST),
+    (FINALITY, named(FINALITY, "NetworkParticipationLow")),
+    # Two alerts on one trouble.
+    (BURN_FAST, BURN_SLOW),
+    (GROUP, BURN_FAST),
+    (GROUP, named(KEY, "ValidatorMissingRepeatedly")),
+    (named(KEY, "ValidatorMissingRepeatedly"), KEY),
+    (named(KEY, "ValidatorMissingRepeatedly"), named(KEY, "ValidatorConsecutiveMisses", "info")),
+    (named(MACHINE_MEMORY, "NodeMemoryCritical", "critical"), MACHINE_MEMORY),
+    (named(MEMORY, "ContainerMemoryCritical", "critical"), MEMORY),
+    (MEMORY, named(MEMORY, "MemoryRampsToLimit")),
+    (named(VOLUME, "VolumeFullSoon", "critical"), VOLUME),
+    (named(DISK, "VolumeFullSoon", "critical"), DISK),
+    (EXPORTER_STALE, named(without(EXPORTER_STALE, "instance"), "RoleAbsent", "critical")),
+    # From the cause down to the groups.
+    (EXECUTION_DOWN, OFFLINE, GROUP, KEY),
+    (SIGNER_DOWN, SIGNING, {**GROUP, "validator_client": "validator-1"}),
+)
+NOT_SILENCED: tuple[tuple[Labels, ...], ...] = (
+    # Another node's validators, or nobody's.
+    (DOWN, {**GROUP, "beacon_node": "beacon-2"}),
+    (DOWN, without(GROUP, "beacon_node")),
+    (DOWN, {**GROUP, "network": "hoodi"}),
+    (SHARED, {**GROUP, "beacon_node": "beacon-2"}),
+    (PEERS, GROUP),
+    (named(SHARED, "SharedBeaconBackupMissing"), GROUP),
+    # A client that is down is no fault of its beacon node.
+    (CLIENT_DOWN, {**GROUP, "validator_client": "validator-2"}),
+    (CLIENT_DOWN, SHARED),
+    # Not everything about validators is a missed duty.
+    (DOWN, named(GROUP, "ValidatorFeeRecipientWrong", "critical")),
+    (DOWN, named(GROUP, "ValidatorExitedUnexpectedly", "critical")),
+    # Another process.
+    (DOWN, {**PEERS, "instance": "beacon-2", "beacon_node": "beacon-2"}),
+    (DOWN, {**PEERS, "cluster": "eks-2"}),
+    (DOWN, without(MEMORY, "instance")),
+    (DOWN, named(DOWN, "ExecutionNodeDown", "critical")),
+    (EXECUTION_DOWN, {**OFFLINE, "execution_node": "execution-2"}),
+    (EXECUTION_DOWN, without(OFFLINE, "execution_node")),
+    (EXECUTION_DOWN, {**EXECUTION_DOWN, "alertname": "ExecutionPeersLow", "instance": "execution-2"}),
+    (SIGNER_DOWN, {**SIGNING, "cluster": "eks-2"}),
+    # The network's trouble is no excuse for doing worse than it.
+    (FINALITY, BELOW),
+    (FINALITY, {**GROUP, "network": "hoodi"}),
+    (FINALITY, SHARED),
+    (FINALITY, DOWN),
+    # Another of the same kind.
+    (GROUP, {**BURN_FAST, "group": "beta"}),
+    (named(KEY, "ValidatorMissingRepeatedly"), {**KEY, "pubkey": "0x22"}),
+    (named(VOLUME, "VolumeFullSoon", "critical"), {**VOLUME, "persistentvolumeclaim": "data-geth-1"}),
+    (named(DISK, "VolumeFullSoon", "critical"), {**DISK, "instance": "machine-2"}),
+    (EXPORTER_STALE, {**EXPORTER_STALE, "alertname": "RoleAbsent", "role": "beacon", "instance": "x"}),
+    # Slashing is never silenced.
+    (DOWN, SLASHED),
+    (SHARED, SLASHED),
+    (CLIENT_DOWN, {**SLASHED, "validator_client": "validator-1", "instance": "validator-1"}),
+    (FINALITY, SLASHED),
+    (named(KEY, "ValidatorMissingRepeatedly"), SLASHED),
+    (DOWN, named(SLASHED, "DuplicateValidatorKey", "critical")),
+    (DOWN, {"alertname": "Watchdog", "severity": "info", "area": "monitoring"}),
+)
+SCENARIOS = (*SILENCED, *NOT_SILENCED)
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
-    folder = tmp_path_factory.mktemp("alertmanager")
-    with alertmanager(CONFIGURATION, folder) as running:
-        yield running
+def states(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """Return the states of the alerts of each scenario, all sent at once.
+
+    Each has clusters and networks of its own, so that nothing of one inhibits anything of another.
+    """
+    sent = [
+        [
+            {
+                **{
+                    name: f"{text}@{number}" if name in {"cluster", "network"} else text
+                    for name, text in one.items()
+                },
+                "scenario": f"{number}/{position}",
+            }
+            for position, one in enumerate(alerts)
+        ]
+        for number, alerts in enumerate(SCENARIOS)
+    ]
+    with alertmanager(CONFIGURATION, tmp_path_factory.mktemp("alertmanager")) as server:
+        send(server, *(one for alerts in sent for one in alerts))
+        found: dict[str, str] = {}
+        settled_at, deadline = time.monotonic() + _SETTLED_SECONDS, time.monotonic() + 30
+        # What is inhibited is worked out beside what has arrived: no state may change for a while.
+        while time.monotonic() < min(settled_at, deadline):
+            before, found = found, {one.labels["scenario"]: one.state for one in server.alerts()}
+            count = sum(len(alerts) for alerts in sent)
+            if found != before or len(found) < count or "unprocessed" in found.values():
+                settled_at = time.monotonic() + _SETTLED_SECONDS
+            time.sleep(0.1)
+    return [[found[one["scenario"]] for one in alerts] for alerts in sent]
 
 
-def states(server: Alertmanager, *sent: Labels) -> list[str]:
-    """Send alerts of a scenario, told from others by a label of their own, and return their states."""
-    scenario = str(time.monotonic_ns())
-    marked = [{**labels, "scenario": scenario} for labels in sent]
-    answer = requests.post(
-        f"{server.url}/api/v2/alerts", json=[{"labels": dict(labels)} for labels in marked], timeout=5
-    )
-    answer.raise_for_status()
-    deadline = time.monotonic() + 10
-    found: dict[str, str] = {}
-    while time.monotonic() < deadline:
-        alerts = [alert for alert in server.alerts() if alert.labels.get("scenario") == scenario]
-        found = {repr(sorted(alert.labels.items())): alert.state for alert in alerts}
-        if len(found) == len(sent) and "unprocessed" not in found.values():
-            break
-        time.sleep(0.1)
-    _end(server, marked)
-    return [found[repr(sorted(labels.items()))] for labels in marked]
+def titles(scenarios: tuple[tuple[Labels, ...], ...]) -> list[str]:
+    return ["-".join(one["alertname"] for one in alerts) for alerts in scenarios]
 
 
-def _end(server: Alertmanager, sent: list[dict[str, str]]) -> None:
-    """End the alerts, so that they inhibit nothing of the next scenario."""
-    ended = [{"labels": labels, "endsAt": "2020-01-01T00:00:00Z"} for labels in sent]
-    requests.post(f"{server.url}/api/v2/alerts", json=ended, timeout=5).raise_for_status()
-    deadline = time.monotonic() + 10
-    while server.alerts() and time.monotonic() < deadline:
-        time.sleep(0.1)
+@pytest.mark.parametrize("number", range(len(SILENCED)), ids=titles(SILENCED))
+def test_a_cause_silences_its_symptoms(states: list[list[str]], number: int) -> None:
+    assert states[number] == ["active", *["suppressed"] * (len(SCENARIOS[number]) - 1)]
 
 
-@pytest.mark.parametrize("symptom", [GROUP, KEY])
-def test_a_dead_beacon_node_silences_the_symptoms_of_its_validators(
-    server: Alertmanager, symptom: Labels
+@pytest.mark.parametrize("number", range(len(SILENCED), len(SCENARIOS)), ids=titles(NOT_SILENCED))
+def test_a_cause_silences_nothing_else(states: list[list[str]], number: int) -> None:
+    assert states[number] == ["active", "active"]
+
+
+@dataclass
+class Inbox:
+    """What arrived at the webhook, a call each: the receiver, the status and the alerts' names and labels."""
+
+    calls: "queue.Queue[tuple[str, str, list[Labels]]]"
+
+    def next(self) -> tuple[str, str, list[Labels]]:
+        return self.calls.get(timeout=20)
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Iterator[tuple[Inbox, Alertmanager]]:
+    """Run an Alertmanager with the bundle's routes, 20 times as fast, and all receivers one webhook."""
+    arrived: queue.Queue[tuple[str, str, list[Labels]]] = queue.Queue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if content["receiver"] != "heartbeat":
+                labels: list[Labels] = [
+                    {**one["labels"], "status": one["status"]} for one in content["alerts"]
+                ]
+                arrived.put((content["receiver"], content["status"], labels))
+            self.send_response(HTTPStatus.NO_CONTENT)
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base class's name
+            """Stay silent."""
+
+    webhook = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=webhook.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    configuration = tmp_path / "alertmanager.yaml"
+    address = f"http://127.0.0.1:{webhook.server_port}/"
+    configuration.write_text(routes_to_webhook(CONFIGURATION, url=address, factor=1 / 20), encoding="utf-8")
+    try:
+        with alertmanager(configuration, tmp_path / "data") as server:
+            yield Inbox(arrived), server
+    finally:
+        webhook.shutdown()
+        webhook.server_close()
+        thread.join()
+
+
+def send(server: Alertmanager, *alerts: Labels, ended: bool = False) -> None:
+    content = [
+        {"labels": dict(labels), **({"endsAt": "2020-01-01T00:00:00Z"} if ended else {})} for labels in alerts
+    ]
+    requests.post(f"{server.url}/api/v2/alerts", json=content, timeout=5).raise_for_status()
+
+
+def test_one_page_for_one_cause_and_one_more_when_it_is_over(inbox: tuple[Inbox, Alertmanager]) -> None:
+    arrived, server = inbox
+    groups = [{**GROUP, "group": f"group-{number}"} for number in range(40)]
+    send(server, DOWN, *groups)
+    assert arrived.next() == ("pager", "firing", [{**DOWN, "status": "firing"}])
+    send(server, *groups, DOWN, ended=True)
+    assert arrived.next() == ("pager", "resolved", [{**DOWN, "status": "resolved"}])
+    time.sleep(1.5)
+    assert arrived.calls.empty()
+
+
+def test_groups_behind_one_beacon_node_share_a_page_and_others_have_their_own(
+    inbox: tuple[Inbox, Alertmanager],
 ) -> None:
-    assert states(server, DOWN, symptom) == ["active", "suppressed"]
+    arrived, server = inbox
+    here = [{**GROUP, "group": f"group-{number}"} for number in range(3)]
+    there = {**GROUP, "group": "group-9", "beacon_node": "beacon-9"}
+    send(server, *here, there)
+    pages = sorted((arrived.next() for _ in range(2)), key=lambda page: len(page[2]))
+    assert [len(labels) for _, _, labels in pages] == [1, 3]
+    assert pages[0][2][0]["group"] == "group-9"
+
+
+def test_a_ticket_is_held_back_in_a_maintenance_and_a_page_is_not(tmp_path: Path) -> None:
+    content = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
+    (interval,) = content["time_intervals"]
+    interval["time_intervals"] = [{"years": ["2020:2100"]}]
+    configuration = tmp_path / "alertmanager.yaml"
+    content["templates"] = [str(CONFIGURATION.parent / pattern) for pattern in content["templates"]]
+    content["route"]["group_wait"] = "0s"
+    configuration.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with alertmanager(configuration, tmp_path / "data") as server:
+        send(server, PEERS, DOWN)
+        deadline = time.monotonic() + 20
+        muted: dict[str, list[str]] = {}
+        while time.monotonic() < deadline and ["maintenance"] not in muted.values():
+            groups = requests.get(f"{server.url}/api/v2/alerts/groups", timeout=5).json()
+            muted = {one["labels"]["alertname"]: one["alerts"][0]["status"]["mutedBy"] for one in groups}
+            time.sleep(0.1)
+        assert muted == {"BeaconNodePeersLow": ["maintenance"], "BeaconNodeDown": []}
+
+
+SUBJECT = '{{ template "stakewatch.subject" . }}'
+
+
+def rendered(text: str, data: Mapping[str, object], tmp_path: Path) -> str:
+    file = tmp_path / "data.json"
+    file.write_text(json.dumps(data), encoding="utf-8")
+    done = subprocess.run(
+        [
+            locate("amtool").path,
+            "template",
+            "render",
+            f"--template.glob={CONFIGURATION.parent}/templates/*.tmpl",
+            f"--template.text={text}",
+            f"--template.data={file}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    return done.stdout.removesuffix("\n")
+
+
+def notification(labels: Labels, *, count: int = 1, status: str = "firing") -> Mapping[str, object]:
+    annotations = {
+        "summary": "Beacon node does not answer",
+        "description": "It is gone.",
+        "runbook_url": "https://runbooks/BeaconNodeDown",
+        "dashboard_url": "https://grafana/d/fleet_overview",
+    }
+    alert = {
+        "status": status,
+        "labels": labels,
+        "annotations": annotations,
+        "startsAt": "2026-01-01T12:00:00+02:00",
+    }
+    return {
+        "receiver": "pager",
+        "status": status,
+        "alerts": [alert] * count,
+        "commonLabels": labels,
+        "commonAnnotations": annotations,
+    }
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("labels", "count", "status", "expected"),
     [
-        {**GROUP, "beacon_node": "beacon-2"},
-        without(GROUP, "beacon_node"),
-        {**GROUP, "network": "hoodi"},
-        {**GROUP, "alertname": "ValidatorSlashed", "area": "slashing"},
-        {
-            **KEY,
-            "alertname": "DuplicateValidatorKey",
-            "area": "slashing",
-            "instance": "beacon-1",
-            "cluster": "eks-1",
-        },
-        {"alertname": "Watchdog", "severity": "info", "area": "monitoring"},
+        (DOWN, 1, "firing", "[CRITICAL] BeaconNodeDown beacon-1: Beacon node does not answer"),
+        (DOWN, 3, "firing", "[CRITICAL x3] BeaconNodeDown beacon-1: Beacon node does not answer"),
+        (DOWN, 1, "resolved", "[RESOLVED] BeaconNodeDown beacon-1: Beacon node does not answer"),
+        ({**DOWN, "beacon_node": "bücher\n"}, 1, "firing", "[CRITICAL] BeaconNodeDown b?cher?: Beacon"),
+        ({**DOWN, "beacon_node": "x" * 200}, 1, "firing", "[CRITICAL] BeaconNodeDown " + "x" * 74),
     ],
 )
-def test_a_dead_beacon_node_silences_nothing_else(server: Alertmanager, other: Labels) -> None:
-    assert states(server, DOWN, other) == ["active", "active"]
+def test_a_subject_is_one_line_of_ascii_that_fits(
+    tmp_path: Path, labels: Labels, count: int, status: str, expected: str
+) -> None:
+    subject = rendered(SUBJECT, notification(labels, count=count, status=status), tmp_path)
+    assert subject.startswith(expected)
+    assert subject.isascii()
+    assert subject.isprintable()
+    assert len(subject) <= 100
 
 
-def test_few_peers_are_no_reason_to_silence_validators(server: Alertmanager) -> None:
-    assert states(server, PEERS, GROUP) == ["active", "active"]
-
-
-@pytest.mark.parametrize("symptom", [PEERS, MEMORY])
-def test_a_node_that_is_down_silences_its_other_alerts(server: Alertmanager, symptom: Labels) -> None:
-    assert states(server, DOWN, symptom) == ["active", "suppressed"]
-
-
-def test_an_execution_node_that_is_down_silences_its_own_alerts_only(server: Alertmanager) -> None:
-    own = {**EXECUTION_DOWN, "alertname": "ExecutionPeersLow", "severity": "warning"}
-    other = {**own, "instance": "execution-2"}
-    assert states(server, EXECUTION_DOWN, own, other) == ["active", "suppressed", "active"]
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {**PEERS, "instance": "beacon-2", "beacon_node": "beacon-2"},
-        {**PEERS, "cluster": "eks-2"},
-        without(MEMORY, "instance"),
-        {**DOWN, "alertname": "ExecutionNodeDown", "area": "execution"},
-    ],
-)
-def test_a_node_that_is_down_silences_no_other_node(server: Alertmanager, other: Labels) -> None:
-    assert states(server, DOWN, other) == ["active", "active"]
+def test_a_message_has_the_description_the_time_and_both_links(tmp_path: Path) -> None:
+    message = rendered('{{ template "stakewatch.message" . }}', notification(DOWN), tmp_path)
+    assert message.split("\n")[:4] == [
+        "FIRING BeaconNodeDown since 2026-01-01 10:00:00 UTC",
+        "It is gone.",
+        "Runbook: https://runbooks/BeaconNodeDown",
+        "Dashboard: https://grafana/d/fleet_overview",
+    ]
