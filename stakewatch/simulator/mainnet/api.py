@@ -31,7 +31,7 @@ class MainnetApi:
     """Answers for a chain whose first slots are past and whose others come by the clock after `start`.
 
     What can be asked for is bounded by the head as on a real node; after the last slot made it stands still.
-    `allow` may take endpoints away: it gets the path and says whether it is served.
+    `allow` may take endpoints away: it gets method and path (`GET /eth/...`) and says whether it is served.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class MainnetApi:
                 web.get("/truth/attestations/{epoch}", self._attestation_truth),
                 web.get("/truth/slots/{first}/{last}", self._slot_truth),
                 web.get("/truth/validators/{slot}", self._validator_truth),
+                web.get("/truth/epochs/{epoch}", self._epoch_truth),
                 web.get("/truth/now", self._now),
                 web.post("/start", self._start),
             ]
@@ -406,7 +407,15 @@ class MainnetApi:
 
     async def _slot_truth(self, request: web.Request) -> web.StreamResponse:
         first, last = (_number(request.match_info[name]) for name in ("first", "last"))
-        return self._reply(truth.slot_truth(self.chain, first, last))
+        return self._reply(truth.slot_truth(self.chain, first, last, _query(request, "first_epoch", 0)))
+
+    async def _epoch_truth(self, request: web.Request) -> web.StreamResponse:
+        epoch = self.chain.epochs[_number(request.match_info["epoch"])]
+        active = {
+            "active_validators": epoch.active_validators,
+            "active_balance": epoch.active_increments * GWEI,
+        }
+        return self._reply(active)
 
     async def _validator_truth(self, request: web.Request) -> web.StreamResponse:
         return self._reply(truth.validator_truth(self.chain, _number(request.match_info["slot"])))
@@ -457,7 +466,7 @@ class MainnetApi:
 
     @web.middleware
     async def _errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not self._allow(request.path):
+        if not self._allow(f"{request.method} {request.path}"):
             return web.json_response({"code": 404, "message": "not served"}, status=404)
         try:
             return await handler(request)

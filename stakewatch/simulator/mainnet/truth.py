@@ -8,6 +8,7 @@ import numpy.typing as npt
 from stakewatch.simulator.mainnet.blocks import Slot
 from stakewatch.simulator.mainnet.chain import MainnetChain
 from stakewatch.simulator.mainnet.rows import ValidatorRows
+from stakewatch.simulator.mainnet.ssz import pending_deposits
 from stakewatch.simulator.mainnet.votes import SLOTS_PER_EPOCH
 
 Figures = dict[str, int]
@@ -17,23 +18,26 @@ _NETWORK = "network"
 def attestation_truth(chain: MainnetChain, epoch: int) -> dict[str, Figures]:
     """Return the figures of an epoch's attestations by group name, and of the network as `network`.
 
-    Beside those of `AttestationTruth` there are distance_1, distance_2, ...: votes by inclusion distance.
+    Beside those of `AttestationTruth` there are seen_duties, seen_missed, seen_votes_source, ...: what blocks
+    and committees alone show, where slashed validators count like others.
     Raises KeyError while the epoch after the next has not begun.
     """
     known = chain.attestations[epoch]
     found = {_NETWORK: dict(known.network)}
     found |= {group_name(number): dict(figures) for number, figures in enumerate(known.groups)}
     if epoch in chain.epochs:
-        votes = chain.epochs[epoch].votes
-        _add_distances(chain, found, votes.members, votes.distances(chain.last_slot))
+        _add_seen(chain, found, epoch)
     return found
 
 
-def slot_truth(chain: MainnetChain, first_slot: int, last_slot: int) -> dict[str, Figures]:
+def slot_truth(
+    chain: MainnetChain, first_slot: int, last_slot: int, first_epoch: int = 0
+) -> dict[str, Figures]:
     """Return what the slots from first to last held, by group name, and of the network as `network`.
 
     proposed, missed, consensus_reward (gwei), withdrawals and deposits (gwei), exits, slashings, sync_hit,
-    sync_miss, sync_reward and sync_penalty (gwei), and distance_1, ... of the votes in their blocks.
+    sync_miss, sync_reward and sync_penalty (gwei), and distance_1, ... of the votes in their blocks, of those
+    whose duty was in `first_epoch` or later.
     """
     sums = {name: Counter[str]() for name in (_NETWORK, *map(group_name, range(chain.parameters.groups)))}
     for number in range(max(first_slot, chain.first_slot), last_slot + 1):
@@ -45,7 +49,7 @@ def slot_truth(chain: MainnetChain, first_slot: int, last_slot: int) -> dict[str
                 sums[group_name(group)][name] += amount
     found = {name: dict(counter) for name, counter in sums.items()}
     for epoch in range(first_slot // SLOTS_PER_EPOCH - 1, last_slot // SLOTS_PER_EPOCH + 1):
-        if epoch not in chain.epochs:
+        if epoch not in chain.epochs or epoch < first_epoch:
             continue
         votes = chain.epochs[epoch].votes
         inside = (votes.included >= first_slot) & (votes.included <= last_slot)
@@ -55,10 +59,13 @@ def slot_truth(chain: MainnetChain, first_slot: int, last_slot: int) -> dict[str
 
 
 def validator_truth(chain: MainnetChain, slot: int) -> dict[str, Figures]:
-    """Return the watched validators after a slot by group name: number by status, balances in gwei."""
+    """Return the watched validators after a slot by group name: number by status, gwei they own and await."""
     rows = ValidatorRows(chain, slot)
     balances = chain.balances_at(slot)
     effective = chain.epochs[slot // SLOTS_PER_EPOCH].effective
+    waiting = Counter[int]()
+    for deposit in pending_deposits(chain, slot):
+        waiting[int(chain.registry.group[deposit.validator_index])] += deposit.amount
     found: dict[str, Figures] = {}
     for group in range(chain.parameters.groups):
         own = chain.registry.watched[chain.registry.group[chain.registry.watched] == group]
@@ -66,6 +73,7 @@ def validator_truth(chain: MainnetChain, slot: int) -> dict[str, Figures]:
         found[group_name(group)] = {
             **counts,
             "balance": int(balances[own].sum()),
+            "pending": waiting[group],
             "effective_balance": int(effective[own].sum()) * 10**9,
         }
     return found
@@ -89,6 +97,21 @@ def _moves(chain: MainnetChain, slot: Slot) -> list[tuple[int, str, int]]:
         moves.append((index, "sync_hit" if bit else "sync_miss", 1))
         moves.append((index, "sync_reward" if bit else "sync_penalty", slot.sync_reward_each))
     return moves
+
+
+def _add_seen(chain: MainnetChain, found: dict[str, Figures], epoch: int) -> None:
+    votes = chain.epochs[epoch].votes
+    flags = votes.flags((epoch + 2) * SLOTS_PER_EPOCH - 1)
+    groups = chain.registry.group[votes.members]
+    columns = {"seen_duties": np.ones(len(flags), dtype=np.bool_), "seen_missed": flags == 0}
+    for place, name in enumerate(("source", "target", "head")):
+        columns[f"seen_votes_{name}"] = (flags >> place & 1).astype(np.bool_)
+    for name, column in columns.items():
+        found[_NETWORK][name] = int(column.sum())
+        own = groups[column]
+        counts = np.bincount(own[own >= 0], minlength=chain.parameters.groups)
+        for number, count in enumerate(counts.tolist()):
+            found[group_name(number)][name] = count
 
 
 def _add_distances(
