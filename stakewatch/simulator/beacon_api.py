@@ -268,8 +268,10 @@ class BeaconApi:
         length = chain.preset.epochs_per_sync_committee_period
         if not own // length <= epoch // length <= own // length + 1:
             raise _RefusedError(400, f"Epoch {epoch} is out of range for this state")
-        # The chain draws a committee when its period begins, so the next one is the present one here.
-        seats = [str(index) for index in chain.epochs[own].sync_committee]
+        record = chain.epochs[own]
+        is_own = epoch // length == own // length
+        members = record.sync_committee if is_own else record.next_sync_committee
+        seats = [str(index) for index in members]
         size = max(1, len(seats) // 4)
         aggregates = [seats[first : first + size] for first in range(0, len(seats), size)]
         data = {"validators": seats, "validator_aggregates": aggregates}

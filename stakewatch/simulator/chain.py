@@ -117,6 +117,7 @@ class EpochRecord:
     proposers: tuple[int, ...]
     committees: tuple[tuple[npt.NDArray[np.int64], ...], ...]
     sync_committee: npt.NDArray[np.int64]
+    next_sync_committee: npt.NDArray[np.int64]
 
 
 @dataclass
@@ -618,10 +619,13 @@ class Chain:
         proposers = self.proposers(epoch)
         period = epoch // self.preset.epochs_per_sync_committee_period
         active = np.flatnonzero(state.active(epoch))
-        if period not in self._sync_committees:
-            self._sync_committees = {
-                period: self._random("sync committee", period).choice(active, self.preset.sync_committee_size)
-            }
+        # A committee is drawn when the one before takes its seats (altair, process_sync_committee_updates).
+        self._sync_committees = {
+            one: self._sync_committees[one]
+            if one in self._sync_committees
+            else self._random("sync committee", one).choice(active, self.preset.sync_committee_size)
+            for one in (period, period + 1)
+        }
         self.epochs[epoch] = EpochRecord(
             epoch=epoch,
             balances=state.balances.copy(),
@@ -641,6 +645,7 @@ class Chain:
             proposers=proposers,
             committees=self._committees(epoch, active),
             sync_committee=self._sync_committees[period],
+            next_sync_committee=self._sync_committees[period + 1],
         )
 
     def _committees(

@@ -160,16 +160,18 @@ def _registry_fields(chain: Chain, slot: int) -> list[bytes | _Variable]:
 def _finality_fields(chain: Chain, slot: int) -> list[bytes | _Variable]:
     record = chain.epochs[chain.epoch_of(slot)]
     bits = sum(1 << place for place, bit in enumerate(record.justified_bits) if bit)
-    seats = b"".join(bytes.fromhex(chain.pubkeys[index][2:]) for index in record.sync_committee)
+    seats, next_seats = (
+        b"".join(bytes.fromhex(chain.pubkeys[index][2:]) for index in members)
+        for members in (record.sync_committee, record.next_sync_committee)
+    )
     return [
         bytes((bits,)),
         _checkpoint(record.previous_justified),
         _checkpoint(record.current_justified),
         _checkpoint(record.finalized),
         _Variable(record.inactivity_scores.astype("<u8").tobytes()),
-        # The chain draws a committee when its period begins, so the next one is the present one here.
         seats + bytes(48),
-        seats + bytes(48),
+        next_seats + bytes(48),
         _Variable(bytes(584)),
         _uint64(0),
         _uint64(0),

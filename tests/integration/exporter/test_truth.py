@@ -15,6 +15,7 @@ from stakewatch.simulator.chain import Result
 from stakewatch.simulator.fleet import Fleet
 from stakewatch.simulator.plan import BeaconNode, ExecutionNode, FleetPlan, Group, ValidatorClient
 
+from . import duties
 from .exporting import Exporter, Page, configured, exporting
 
 ROOT = Path(__file__).parents[3]
@@ -48,6 +49,8 @@ class Observed:
     not_earning: tuple[int, ...]
     offenders: Mapping[str, object]
     epochs: int
+    duties: Mapping[str, Mapping[str, tuple[float, float]]]
+    settled_epochs: int
     log: str
 
 
@@ -93,6 +96,9 @@ async def _observe(fork: str, folder: Path) -> Observed:
             _, offenders = await exporter.text("/offenders")
             last_slot = ledger.tree.anchor.slot
             epoch = ledger.readings[-1].epoch
+            assert ledger.book.settled is not None
+            epochs = range(began - 1, ledger.book.settled.epoch + 1)
+            slots = range(first_slot + 1, last_slot + 1)
             earned = fleet.truth.earned_by_all(began, epoch)
             seen = {index: account.earned for index, account in ledger.accounts.items()}
             assert ledger.last_epoch == page.value("stakewatch_last_processed_epoch")
@@ -106,6 +112,21 @@ async def _observe(fork: str, folder: Path) -> Observed:
                 not_earning=fleet.truth.not_earning(range(plan.keys), epoch),
                 offenders=json.loads(offenders),
                 epochs=epoch - began,
+                settled_epochs=len(epochs),
+                duties={
+                    f"{kind} of {name or 'the network'}": known(
+                        fleet, page, own, range_of, **({} if own is None else {"group": name})
+                    )
+                    for name, own in (
+                        ("", None),
+                        *((group.name, plan.indices(group.name)) for group in plan.groups),
+                    )
+                    for kind, known, range_of in (
+                        ("attestations", duties.attestations, epochs),
+                        ("distances", duties.distances, slots),
+                        ("seats", duties.seats, slots),
+                    )
+                },
                 log=exporter.logged.getvalue(),
             )
 
@@ -212,6 +233,42 @@ def test_a_group_earned_what_its_keys_earned(observed: Observed) -> None:
 def test_settled_counters_are_exact_over_a_restart(observed: Observed, group: str, figure: str) -> None:
     seen, true = observed.settled[group][figure]
     assert seen == pytest.approx(true, rel=1e-12)
+
+
+@pytest.mark.parametrize("whose", ["alpha", "bravo", "the network"])
+@pytest.mark.parametrize("kind", ["attestations", "distances", "seats"])
+def test_duties_are_exact_over_a_restart(observed: Observed, kind: str, whose: str) -> None:
+    assert duties.wrong(observed.duties[f"{kind} of {whose}"]) == {}
+
+
+def test_duties_were_settled_of_many_epochs_with_and_without_misses(observed: Observed) -> None:
+    assert observed.settled_epochs > EPOCHS_BEFORE_RESTART
+    assert observed.duties["attestations of alpha"]["missed"][1] == 0
+    assert observed.duties["attestations of bravo"]["missed"][1] > 0
+    assert observed.duties["attestations of the network"]["head wrong"][1] > 0
+    assert observed.duties["seats of the network"]["hit"][1] > 0
+
+
+def test_the_best_tier_is_in_use(observed: Observed) -> None:
+    assert observed.page.value("stakewatch_source_tier", tier="ssz") == 1
+    assert sum(observed.page.values("stakewatch_source_tier")) == 1
+
+
+def test_keys_that_miss_are_told_with_how_often(observed: Observed) -> None:
+    misses = observed.page.values("stakewatch_validator_consecutive_misses", group="bravo")
+    assert len(misses) == OFFLINE
+    assert observed.page.values("stakewatch_validator_consecutive_misses", group="alpha") == []
+    for bound in ("1", "2"):
+        shown = observed.page.value("stakewatch_validators_missing", group="bravo", epochs=bound)
+        assert shown == OFFLINE
+
+
+def test_the_network_is_described(observed: Observed) -> None:
+    assert observed.page.value("stakewatch_network_active_validators") == PLAN.validators
+    balance = observed.page.value("stakewatch_network_active_balance_gwei")
+    assert 31 * 10**9 * PLAN.validators < balance <= 32 * 10**9 * PLAN.validators
+    for vote in ("source", "target", "head"):
+        assert 0.9 < observed.page.value("stakewatch_network_participation_ratio", vote=vote) < 1
 
 
 def test_the_scenario_had_what_it_is_about(observed: Observed) -> None:
