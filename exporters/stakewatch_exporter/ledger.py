@@ -207,7 +207,9 @@ class Ledger:
             self._count_proposal(own_block, settled_slot, duty)
             outcome = slot_outcome(own_block, duty, self._orphaned(settled_slot))
             self.book.settle(settled_slot, outcome, own_block, ours)
-        self.epochs_skipped += self.book.unknown_epochs
+        # Without a reader nobody promised to learn what their attestations came to.
+        if self.patience_slots:
+            self.epochs_skipped += self.book.unknown_epochs
         self.book.unknown_epochs = 0
         self.tree.advance(Anchor(slot, root_at(anchor, self.branch, slot), is_final=is_final))
         self.branch = self.branch[len(settled) :]
