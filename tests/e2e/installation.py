@@ -146,6 +146,8 @@ def _configuration(
         "overrides": {
             "BeaconNodePeersLow": {"threshold": MINIMUM_PEERS},
             "ExecutionPeersLow": {"threshold": MINIMUM_PEERS},
+            # Each client has the beacon node of its pair alone, so that a dead one is felt.
+            "SharedBeaconBackupMissing": {"enabled": False},
         },
         "exporter": {
             "listen": f"127.0.0.1:{exporter_port}",
