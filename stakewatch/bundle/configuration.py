@@ -137,6 +137,18 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Objectives:
+    """What the fleet promises itself, for the alerts on budgets; None is what the rule file has.
+
+    `attestation_inclusion` is the share of attestations that should be included in the chain; `place` is
+    where a person wrote it.
+    """
+
+    attestation_inclusion: float | None = None
+    place: str = field(default="stakewatch.yaml", compare=False)
+
+
+@dataclass(frozen=True)
 class Override:
     """What a user changes of one alert; a field that is None stays as the rule file has it.
 
@@ -188,6 +200,7 @@ class Configuration:
     groups: tuple[Group, ...] = ()
     health: Health = field(default_factory=Health)
     expected_versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    objectives: Objectives = field(default_factory=Objectives)
     overrides: Mapping[str, Override] = field(default_factory=lambda: MappingProxyType({}))
     exporter: ExporterSettings = field(default_factory=ExporterSettings)
     urls: Urls = field(default_factory=Urls)
@@ -344,6 +357,10 @@ def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configura
         groups=tuple(groups),
         health=Health(**{name: int(value) for name, value in (data.get("health") or {}).items()}),
         expected_versions=MappingProxyType(data.get("expected_versions") or {}),
+        objectives=Objectives(
+            **{name: float(share) for name, share in (data.get("objectives") or {}).items()},
+            place=f"{document.path}:{document.line(('objectives',))}",
+        ),
         overrides=MappingProxyType(
             {
                 alert: _override(entry, f"{document.path}:{document.line(('overrides', alert))}")

@@ -80,6 +80,8 @@ def _settings(configuration: Configuration) -> Table:
     for section in ("health", "exporter", "urls", "expected_versions"):
         for name, value in _plain(getattr(configuration, section)).items():
             table.add_row(f"{section}.{name}", "" if value is None else str(value))
+    share = configuration.objectives.attestation_inclusion
+    table.add_row("objectives.attestation_inclusion", "" if share is None else str(share))
     return table
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from stakewatch.bundle.configuration import Configuration, Override, Urls
+from stakewatch.bundle.configuration import Configuration, Objectives, Override, Urls
 from stakewatch.bundle.problems import did_you_mean
 from stakewatch.errors import InputError
 from stakewatch.promql import PromqlError, parse_duration, replace_threshold
@@ -16,10 +16,11 @@ _PERCENTAGE = "humanizePercentage"
 
 
 def apply_configuration(rule_files: Sequence[RuleFile], configuration: Configuration) -> tuple[RuleFile, ...]:
-    """Return the rule files with all overrides applied and links on the configured bases.
+    """Return the rule files with objectives and overrides applied and links on the configured bases.
 
     Rules that are switched off are gone, and groups that lost all their alerts with them.
-    Raises InputError when an override names an unknown alert or does not fit the alert.
+    Raises InputError when an override names an unknown alert or does not fit the alert, and when no rule
+    records an objective that is set.
     """
     known = sorted(rule.name for rule_file in rule_files for rule in rule_file.alerts)
     for name, override in configuration.overrides.items():
@@ -29,27 +30,51 @@ def apply_configuration(rule_files: Sequence[RuleFile], configuration: Configura
                 where=override.place,
                 mend=did_you_mean(name, known, "the alerts are"),
             )
+    objectives = _objectives(configuration.objectives, rule_files)
     return tuple(
         replace(
             rule_file,
             groups=tuple(
                 changed
                 for group in rule_file.groups
-                if (changed := _apply_to_group(group, rule_file, configuration)).rules
+                if (changed := _apply_to_group(group, rule_file, configuration, objectives)).rules
             ),
         )
         for rule_file in rule_files
     )
 
 
-def _apply_to_group(group: Group, rule_file: RuleFile, configuration: Configuration) -> Group:
+def _objectives(objectives: Objectives, rule_files: Sequence[RuleFile]) -> Mapping[str, str]:
+    """Return the expressions of the constant rules that hold the objectives, by what they record."""
+    name = "attestation_inclusion"
+    share = objectives.attestation_inclusion
+    if share is None:
+        return {}
+    record = f"objective:stakewatch_{name}:ratio"
+    if not any(rule.record == record for rule_file in rule_files for rule in rule_file.rules):
+        raise InputError(
+            f"objectives.{name}: no rule records {record}, so nothing would count against it",
+            where=objectives.place,
+            mend="take it out, or add the rule: `stakewatch init` copies the file that has it",
+        )
+    return {record: f"vector({print_number(share)})"}
+
+
+def _apply_to_group(
+    group: Group, rule_file: RuleFile, configuration: Configuration, objectives: Mapping[str, str]
+) -> Group:
     rules = tuple(
-        _rebase(_apply(rule, override, rule_file), configuration.urls)
+        _rebase(_apply(_with_objective(rule, objectives), override, rule_file), configuration.urls)
         for rule in group.rules
         if (override := _override(rule, configuration)).enabled
     )
     lost_its_alerts = any(rule.alert for rule in group.rules) and not any(rule.alert for rule in rules)
     return replace(group, rules=() if lost_its_alerts else rules)
+
+
+def _with_objective(rule: Rule, objectives: Mapping[str, str]) -> Rule:
+    expression = objectives.get(rule.record or "")
+    return rule if expression is None else replace(rule, expression=expression)
 
 
 def _override(rule: Rule, configuration: Configuration) -> Override:

@@ -494,3 +494,21 @@ def test_the_files_that_were_read_are_known(tmp_path: Path) -> None:
     path = tmp_path / "stakewatch.yaml"
     path.write_text(FLEET.replace("KEYS", "{file: alpha.keys}"))
     assert load_configuration(path).files == (path, tmp_path / "alpha.keys")
+
+
+def test_objectives_are_shares_and_remember_where_they_stand() -> None:
+    objectives = load_configuration_text("objectives: {attestation_inclusion: 0.995}", FILE).objectives
+    assert objectives.attestation_inclusion == pytest.approx(0.995)
+    assert objectives.place.endswith("stakewatch.yaml:1")
+    assert load_configuration_text("objectives:", FILE).objectives.attestation_inclusion is None
+
+
+@pytest.mark.parametrize(
+    "share", ["99", "1", "0.93", "1.0e+300", "-1", ".nan", ".inf", "yes", "[0.99]", '"0.99"']
+)
+def test_an_objective_that_is_no_share_that_can_be_missed_is_refused(share: str) -> None:
+    assert "attestation_inclusion" in error_of(f"objectives: {{attestation_inclusion: {share}}}")
+
+
+def test_an_objective_that_nothing_counts_against_is_refused() -> None:
+    assert "attestations" in error_of("objectives: {attestations: 0.99}")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stakewatch.bundle.configuration import Configuration, Override, Urls
+from stakewatch.bundle.configuration import Configuration, Objectives, Override, Urls
 from stakewatch.errors import InputError
-from stakewatch.rules.files import Rule, RuleFile, parse_rule_file
+from stakewatch.rules.files import Rule, RuleFile, load_rule_files, parse_rule_file
 from stakewatch.rules.overriding import apply_configuration
 
 TEXT = """\
@@ -122,3 +122,49 @@ def test_links_get_the_configured_bases() -> None:
     assert texts["runbook_url"] == "https://wiki.example.org/run/MemoryHigh"
     assert texts["dashboard_url"].startswith("https://graphs.example.org/grafana/d/node?var-instance={{")
     assert texts["summary"] == "Memory is short"
+
+
+OBJECTIVE = """\
+groups:
+  - name: budget
+    rules:
+      - record: objective:stakewatch_attestation_inclusion:ratio
+        expr: vector(0.99)
+      - record: level:other:ratio
+        expr: vector(0.99)
+      - alert: BudgetBurn
+        expr: burnt / scalar(1 - objective:stakewatch_attestation_inclusion:ratio) > 6
+        labels: {severity: warning, area: validators}
+"""
+
+
+def expressions(objectives: Objectives) -> list[str]:
+    rule_file = parse_rule_file(OBJECTIVE, Path("rules/budget.yaml"))
+    (changed,) = apply_configuration((rule_file,), Configuration(objectives=objectives))
+    return [rule.expression for rule in changed.rules]
+
+
+def test_an_objective_rewrites_the_constant_rule_that_holds_it_and_no_other() -> None:
+    assert expressions(Objectives(attestation_inclusion=0.995))[:2] == ["vector(0.995)", "vector(0.99)"]
+
+
+def test_without_an_objective_the_rule_file_s_own_stays() -> None:
+    assert expressions(Objectives())[0] == "vector(0.99)"
+
+
+def test_an_objective_that_no_rule_holds_is_refused_with_its_place() -> None:
+    rule_file = parse_rule_file(TEXT, Path("rules/memory.yaml"))
+    objectives = Objectives(attestation_inclusion=0.995, place="stakewatch.yaml:7")
+    with pytest.raises(InputError) as caught:
+        apply_configuration((rule_file,), Configuration(objectives=objectives))
+    assert caught.value.where == "stakewatch.yaml:7"
+    assert "objective:stakewatch_attestation_inclusion:ratio" in caught.value.what
+
+
+def test_the_rules_of_the_bundle_hold_every_objective() -> None:
+    rule_files = load_rule_files(Path(__file__).parents[3] / "rules")
+    objectives = Objectives(attestation_inclusion=0.9421)
+    changed = apply_configuration(rule_files, Configuration(objectives=objectives))
+    assert [one.expression for file in changed for one in file.records if "objective:" in one.name] == [
+        "vector(0.9421)"
+    ]
