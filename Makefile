@@ -62,6 +62,11 @@ coverage: setup ## which cases of each alert its tests prove (report coverage)
 	@$(BIN)/stakewatch tools --install promql promtool promtool2
 	@$(BIN)/stakewatch coverage --report
 
+.PHONY: mutate
+mutate: setup ## which small changes of the rules the tests notice (report mutate)
+	@$(BIN)/stakewatch tools --install promql promtool promtool2
+	@$(BIN)/stakewatch mutate --min-score 95 --report
+
 .PHONY: report
 report: setup ## all reports side by side
 	@$(BIN)/stakewatch report

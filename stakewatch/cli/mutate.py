@@ -92,9 +92,9 @@ def command(  # noqa: PLR0917 - one parameter an option
     """Change every rule in small ways, run the tests on each change, and show those that no test notices.
 
     A change is `>` that becomes `>=`, a matcher dropped, `for` doubled, and so on. Works on any rules and
-    promtool tests: name a folder or a file of each with --rules and --tests. What was found out is kept, so that
-    a second run after one edit takes seconds. Exits 1 when an operator's score is below --min-score, a test does
-    not pass, or an entry of the equivalents is stale.
+    promtool tests: name a folder or a file of each with --rules and --tests. What was found out is kept, so
+    that a second run after one edit takes seconds. Exits 1 when an operator's score is below --min-score, a
+    test does not pass, or an entry of the equivalents is stale.
     """
     if with_report and (as_json or rules is not None or tests is not None or names or since):
         raise click.UsageError("--report is about the whole bundle, and a table: give it alone")

@@ -43,6 +43,15 @@ class Scenario:
     written: Mapping[str, Any]
 
     @property
+    def fires(self) -> frozenset[str]:
+        """The alerts that the test expects to fire at some time."""
+        return frozenset(
+            str(case.get("alertname"))
+            for case in self.written.get("alert_rule_test") or ()
+            if case.get("exp_alerts")
+        )
+
+    @property
     def expressions(self) -> tuple[str, ...]:
         """The expressions of which the test asserts values."""
         return tuple(str(case.get("expr", "")) for case in self.written.get("promql_expr_test") or ())

@@ -1,6 +1,7 @@
 """The measurement: which mutants of the rules the tests notice."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,11 +21,15 @@ from stakewatch.rules.mutation.mutants import Mutant, Operator, mutants
 from stakewatch.rules.mutation.scoring import Mutation, Outcome
 from stakewatch.rules.mutation.trials import Candidate, fails, run_trial
 from stakewatch.rules.mutation.worlds import World, find_worlds, rule_key
+from stakewatch.rules.promtool import MAJORS
 from stakewatch.rules.scenarios import Scenario, find_rule_files, find_scenarios
 
 # How many mutants stand beside the rules in one run: more would cost memory and save nothing.
 _MOST_AT_ONCE = 400
 _DEFAULT_STEP_SECONDS = 30.0
+
+# What of a template may say more than the labels of what fires.
+_VALUE = re.compile(r"\$value|\.Value|query")
 
 Job = TypeVar("Job")
 
@@ -89,7 +94,8 @@ def measure_mutation(
 
     Both may be folders or single files; only mutants of rules that `only` picks are made. Mutants of an alert
     are tried on the tests that look at it, those of a recording rule on the tests of the alerts below it.
-    Where an expression has ranges both majors are asked. `report` hears the stage and how much is done.
+    The older major is asked where an expression has ranges: about changes of a range, and about what the
+    newer does not notice. `report` hears the stage and how much is done.
     Raises InputError when there are no rules or tests, or a file or an expression is broken; StakewatchError
     when promtool is missing.
     """
@@ -166,7 +172,7 @@ def _try(
     report: Callable[[str, int, int], None],
 ) -> tuple[int, int]:
     """Try mutants beside the rules until a test notices; return how many answers were new and remembered."""
-    parts: dict[tuple[World, str], list[_Part]] = {}
+    parts: dict[tuple[World, str, bool], list[_Part]] = {}
     remembered = 0
     for subject in subjects:
         unknown = []
@@ -179,15 +185,30 @@ def _try(
             if answer:
                 subject.noticed.add(program)
         for world, program, part in unknown:
-            if program not in subject.noticed:
-                parts.setdefault((world, program), []).append(part)
-    jobs = [(world, program) for world in worlds for program in world.programs if (world, program) in parts]
+            if _is_open(subject, program):
+                fires = bool(world.expects(part.candidate.telling))
+                parts.setdefault((world, program, fires), []).append(part)
+    # Where the alert fires most mutants are noticed at once; the newer major first, its answer may suffice.
+    jobs = [
+        job
+        for fires in (True, False)
+        for program in MAJORS
+        for world in worlds
+        if (job := (world, program, fires)) in parts
+    ]
     asked = _in_parallel(
         jobs,
         lambda job: _run(job[0], job[1], parts[job], memory),
         lambda done: report("mutants", done, len(jobs)),
     )
     return asked, remembered
+
+
+def _is_open(subject: _Subject, program: str) -> bool:
+    """Tell whether it is worth asking: one major's notice is enough, but for what changes a range."""
+    if subject.mutant.operator is Operator.RANGE:
+        return program not in subject.noticed
+    return not subject.noticed
 
 
 def _parts(subject: _Subject, keys: _Keys) -> Iterable[tuple[World, str, _Part]]:
@@ -207,7 +228,7 @@ def _parts(subject: _Subject, keys: _Keys) -> Iterable[tuple[World, str, _Part]]
 
 def _run(world: World, program: str, parts: Sequence[_Part], memory: Memory) -> int:
     """Ask one test about the mutants that no test has noticed yet; return how many those were."""
-    left = [part for part in parts if program not in part.subject.noticed]
+    left = [part for part in parts if _is_open(part.subject, program)]
     for first in range(0, len(left), _MOST_AT_ONCE):
         some = left[first : first + _MOST_AT_ONCE]
         trial = run_trial(world.scenario, world.rules, [part.candidate for part in some], program)
@@ -229,8 +250,11 @@ def _confirm(
     for subject in subjects:
         if subject.mutant.operator is Operator.ANNOTATION:
             continue
-        for program in sorted(subject.asked - subject.noticed):
-            worlds = [world for world in subject.worlds if program in world.programs]
+        revealing = [world for world in subject.worlds if _reveals(world, subject.place)]
+        for program in sorted(subject.asked):
+            worlds = [world for world in revealing if program in world.programs]
+            if not worlds or not _is_open(subject, program):
+                continue
             loaded = (keys.of(world.rules, frozenset(world.rules.rules)) for world in worlds)
             key = combined(("alone", program, subject.key, *(one.written for one in worlds), *loaded))
             answer = memory.get(key)
@@ -248,11 +272,17 @@ def _confirm(
     return asked, remembered
 
 
+def _reveals(world: World, place: Place) -> bool:
+    """Tell whether a test compares more than what fires: a value in a text, or the value of an expression."""
+    below = world.rules.downstream(place)
+    texts = (text for one in world.expects(below) for text in world.rules.rules[one].annotations.values())
+    return world.asserts(below) or any("{{" in text and _VALUE.search(text) for text in texts)
+
+
 def _alone(subject: _Subject, program: str, worlds: Sequence[World], key: str, memory: Memory) -> int:
-    files: dict[Path, list[Scenario]] = {}
-    for world in worlds:
-        files.setdefault(world.scenario.test_file.path, []).append(world.scenario)
-    noticed = any(fails(some, subject.place, subject.mutant.rule, program) for some in files.values())
+    if not _is_open(subject, program):
+        return 0
+    noticed = any(fails(world.scenario, subject.place, subject.mutant.rule, program) for world in worlds)
     memory.put({key: noticed})
     if noticed:
         subject.noticed.add(program)

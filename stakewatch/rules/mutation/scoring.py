@@ -38,8 +38,8 @@ class Outcome:
 
     @property
     def disagreed(self) -> bool:
-        """Whether one major notices it and the other does not."""
-        return self.killed and self.noticed != self.asked
+        """Whether one major notices a change of a range and the other does not."""
+        return self.killed and self.mutant.operator is Operator.RANGE and self.noticed != self.asked
 
 
 @dataclass(frozen=True)

@@ -122,21 +122,19 @@ def _asked(
             broken |= newly
 
 
-def fails(scenarios: Sequence[Scenario], place: Place, changed: Rule, program: str) -> bool:
-    """Run tests as they are written on rules of which one is really changed, and tell whether one fails.
+def fails(scenario: Scenario, place: Place, changed: Rule, program: str) -> bool:
+    """Run a test as it is written on rules of which one is really changed, and tell whether it fails.
 
     This is what a person would see; annotations and asserted values count too.
     Raises StakewatchError when promtool is missing.
     """
     with tempfile.TemporaryDirectory(prefix="stakewatch-") as name:
         folder = Path(name)
-        test_file = scenarios[0].test_file
-        paths = _write_rules(folder, scenarios[0], {}, {place: changed})
         content = {
-            "rule_files": paths,
-            "evaluation_interval": print_duration(scenarios[0].step_seconds),
-            "group_eval_order": list(test_file.group_eval_order),
-            "tests": [dict(scenario.written) for scenario in scenarios],
+            "rule_files": _write_rules(folder, scenario, {}, {place: changed}),
+            "evaluation_interval": print_duration(scenario.step_seconds),
+            "group_eval_order": list(scenario.test_file.group_eval_order),
+            "tests": [dict(scenario.written)],
         }
         test = folder / "mutant.test.yaml"
         test.write_text(json.dumps(content), encoding="utf-8")

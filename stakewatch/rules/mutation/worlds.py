@@ -33,11 +33,16 @@ class World:
     versions: Mapping[str, str]
     given: str
     written: str
+    fires: frozenset[str]
     cost: int
 
     def telling(self, below: Iterable[Place]) -> frozenset[Place]:
         """Return those of the rules that are alerts at which the test looks."""
         return frozenset(place for place in below if self.rules.rules[place].alert in self.scenario.looks)
+
+    def expects(self, places: Iterable[Place]) -> frozenset[Place]:
+        """Return those of the rules that are alerts which the test expects to fire."""
+        return frozenset(place for place in places if self.rules.rules[place].alert in self.fires)
 
     def asserts(self, below: Iterable[Place]) -> bool:
         """Tell whether the test asserts values of what these rules record or fire."""
@@ -134,6 +139,7 @@ def _world(
         versions=versions,
         given=fingerprint(scenario.world, scenario.looks, scenario.step_seconds, order),
         written=fingerprint(scenario.written, scenario.step_seconds, order),
+        fires=scenario.fires,
         cost=int(latest / scenario.step_seconds + 1) * (len(series) + 1),
     )
 

@@ -178,10 +178,10 @@ def test_severity_changes_and_other_labels_and_annotations_are_dropped_apart_fro
 
 
 def test_comments_and_layout_stay_and_every_mutant_is_an_expression_of_its_own() -> None:
-    expression = '''max by (cluster) (
+    expression = """max by (cluster) (
   up{role="beacon", job=~"a|b"}  # why
 ) == 0
-and on (cluster) rate(x[5m] offset 1h) > 1.5'''
+and on (cluster) rate(x[5m] offset 1h) > 1.5"""
     found = mutants(Rule(expression=expression, alert="A"), 30)
     texts = [one.rule.expression for one in found]
     assert all("# why" in text for text in texts)

@@ -1,0 +1,171 @@
+"""Mutation with the real promtool: what a test notices and what it does not, once and from memory."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from stakewatch.cli.mutate import command
+from stakewatch.rules.mutation.equivalents import load_equivalents
+from stakewatch.rules.mutation.measurement import measure_mutation
+from stakewatch.rules.mutation.memory import Memory
+from stakewatch.rules.mutation.mutants import Operator
+from stakewatch.rules.mutation.page import print_mutation_page
+from stakewatch.rules.mutation.scoring import Mutation
+
+RULES = """groups:
+  - name: load
+    rules:
+      - record: instance:load:ratio
+        expr: load{job="node"} / 10
+      - alert: LoadHigh
+        expr: instance:load:ratio > 0.5
+        for: 1m
+        labels: {severity: warning}
+        annotations: {summary: "Load is {{ $value }}"}
+"""
+TESTS = """rule_files: [rules.yaml]
+evaluation_interval: 30s
+tests:
+  - name: fires and tells instances and jobs apart
+    interval: 30s
+    input_series:
+      - {series: 'load{job="node", instance="a"}', values: '4x2 6x10'}
+      - {series: 'load{job="other", instance="b"}', values: '9x20'}
+    alert_rule_test:
+      - {eval_time: 2m, alertname: LoadHigh}
+      - eval_time: 2m30s
+        alertname: LoadHigh
+        exp_alerts:
+          - exp_labels: {severity: warning, job: node, instance: a}
+            exp_annotations: {summary: Load is 0.6}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
+    (tmp_path / "rules.test.yaml").write_text(TESTS, encoding="utf-8")
+    return tmp_path
+
+
+LEFT = {"comparison: > -> >=", "number: 0.5 -> 0.55", "number: 0.5 -> 0.45"}
+
+
+def measured(folder: Path, memory: Memory | None = None) -> Mutation:
+    path = folder / "mutation.yaml"
+    return measure_mutation(
+        folder / "rules.yaml",
+        folder / "rules.test.yaml",
+        memory=memory or Memory(None),
+        equivalents=load_equivalents(path),
+        equivalents_path=path,
+    )
+
+
+def survivors(mutation: Mutation) -> set[tuple[str, str]]:
+    return {(one.rule.name, one.mutant.change) for one in mutation.survivors}
+
+
+def test_what_survives_is_what_the_test_does_not_look_at(folder: Path) -> None:
+    # No value is at the threshold or just beyond it.
+    assert survivors(measured(folder)) == {("LoadHigh", change) for change in LEFT}
+
+
+def test_a_recording_rule_is_judged_by_the_alerts_that_read_it(folder: Path) -> None:
+    mutation = measured(folder)
+    of_record = [one for one in mutation.outcomes if one.rule.record is not None]
+    assert {one.mutant.operator for one in of_record} == {Operator.NUMBER, Operator.MATCHER}
+    assert all(one.killed for one in of_record)
+
+
+def test_a_value_in_an_annotation_kills_what_labels_do_not_show(folder: Path) -> None:
+    change = ("instance:load:ratio", "number: 10 -> 11")
+    assert change not in survivors(measured(folder))
+    (folder / "rules.yaml").write_text(RULES.replace("{{ $value }}", "0.6"), encoding="utf-8")
+    assert change in survivors(measured(folder))
+
+
+def test_a_second_run_asks_nothing_and_an_edit_only_what_it_touches(folder: Path) -> None:
+    path = folder / "memory.sqlite"
+    first = measured(folder, Memory(path))
+    second = measured(folder, Memory(path))
+    assert first.asked > 0
+    assert (second.asked, survivors(second)) == (0, survivors(first))
+    more = RULES + "      - {alert: Idle, expr: 'load < 1'}\n"
+    (folder / "rules.yaml").write_text(more, encoding="utf-8")
+    third = measured(folder, Memory(path))
+    assert third.asked < first.asked
+    assert ("Idle", "comparison: < -> >") in survivors(third)
+
+
+def test_an_equivalent_does_not_survive_and_a_stale_one_is_named(folder: Path) -> None:
+    (folder / "mutation.yaml").write_text(
+        "equivalents:\n"
+        "  - {rule: LoadHigh, change: 'comparison: > -> >=', reason: loads are never whole}\n"
+        "  - {rule: LoadHigh, change: 'comparison: > -> <', reason: wrong}\n"
+        "  - {rule: LoadHigh, change: 'number: 7 -> 8', reason: gone}\n"
+        "  - {rule: Elsewhere, change: 'number: 7 -> 8', reason: of a rule that is not measured here}\n",
+        encoding="utf-8",
+    )
+    mutation = measured(folder)
+    assert survivors(mutation) == {("LoadHigh", change) for change in LEFT if "number" in change}
+    messages = [remark.message for remark in mutation.remarks]
+    assert len(messages) == 2
+    assert "it is not equivalent" in messages[0]
+    assert "has no mutant" in messages[1]
+
+
+def test_a_test_that_fails_does_not_count(folder: Path) -> None:
+    (folder / "rules.test.yaml").write_text(TESTS.replace("Load is 0.6", "wrong"), encoding="utf-8")
+    mutation = measured(folder)
+    assert "does not count" in mutation.remarks[0].message
+    assert not any(one.killed for one in mutation.outcomes)
+
+
+def test_a_range_at_the_edge_is_noticed_by_one_major_only(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(
+        "groups: [{name: a, rules: [{alert: Moved, expr: 'changes(x[1m]) > 0'}]}]", encoding="utf-8"
+    )
+    (tmp_path / "rules.test.yaml").write_text(
+        """rule_files: [rules.yaml]
+evaluation_interval: 30s
+tests:
+  - name: forgets a change
+    interval: 30s
+    input_series: [{series: x, values: '1 2 2 2 2 2 2'}]
+    alert_rule_test: [{eval_time: 2m, alertname: Moved}]
+""",
+        encoding="utf-8",
+    )
+    (doubled,) = [one for one in measured(tmp_path).outcomes if one.mutant.change == "range: 1m -> 2m"]
+    assert (doubled.noticed, doubled.disagreed) == ({"promtool2"}, True)
+
+
+def test_the_command_exits_with_1_below_the_score_and_shows_survivors_as_diffs(folder: Path) -> None:
+    arguments = ["--rules", str(folder / "rules.yaml"), "--tests", str(folder), "--fresh"]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 1
+    assert "- instance:load:ratio > 0.5" in done.output
+    assert "+ instance:load:ratio >= 0.5" in done.output
+    assert "to kill it: a value exactly at the threshold" in done.output
+    lenient = CliRunner().invoke(command, [*arguments, "--min-score", "40", "--json"])
+    assert lenient.exit_code == 0
+    data = json.loads(lenient.stdout)
+    assert {one["change"] for one in data["mutants"] if not one["killed"]} == LEFT
+
+
+def test_one_rule_alone_can_be_asked_for_and_a_wrong_name_is_an_error(folder: Path) -> None:
+    arguments = ["--rules", str(folder / "rules.yaml"), "--tests", str(folder), "--fresh", "--json"]
+    one = CliRunner().invoke(command, [*arguments, "--rule", "instance:load:ratio"])
+    assert one.exit_code == 0
+    assert {mutant["rule"] for mutant in json.loads(one.stdout)["mutants"]} == {"instance:load:ratio"}
+    assert CliRunner().invoke(command, [*arguments, "--rule", "Wrong"]).exit_code != 0
+
+
+def test_the_page_escapes_what_comes_from_rules(folder: Path) -> None:
+    (folder / "rules.yaml").write_text(RULES.replace('job="node"', 'job=~"node|<script>"'), encoding="utf-8")
+    page = print_mutation_page(measured(folder))
+    assert "<script>" not in page
+    assert "comparison: &gt; -&gt; &gt;=" in page
