@@ -1,6 +1,6 @@
 """An exporter's page held against what really happened on a simulated chain, figure by figure, exactly."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.bench.page import Page
@@ -60,11 +60,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Span:
-    """What the page's counters cover: slots after `anchor` up to `settled`, attestations of some epochs."""
+    """What the page's counters cover: slots after `anchor` up to `settled`, attestations of some epochs.
+
+    A source may tell of an epoch for groups alone, so the epochs of groups can begin one earlier.
+    """
 
     anchor: int
     settled: int
-    epochs: range
+    network_epochs: range
+    group_epochs: range
 
 
 async def compare(page: Page, chain: Chain, *, anchor: int, tier: str) -> Comparison:
@@ -72,7 +76,22 @@ async def compare(page: Page, chain: Chain, *, anchor: int, tier: str) -> Compar
     proposals = page.table("network_proposals_total", "result")
     span_slots = int(sum(proposals.values()))
     settled = anchor + span_slots
-    span = _Span(anchor, settled, await _attested(page, chain, anchor, settled, tier))
+    network = page.value("network_attestation_duties_total") or 0
+    groups = sum(page.table("attestation_duties_total", "group").values())
+    span = _Span(
+        anchor,
+        settled,
+        await _attested(
+            chain, anchor, settled, network, lambda truth: _duties(truth, OFFERS[tier], _NETWORK)
+        ),
+        await _attested(
+            chain,
+            anchor,
+            settled,
+            groups,
+            lambda truth: sum(_duties(truth, OFFERS[tier], name) for name in truth if name != _NETWORK),
+        ),
+    )
     expected = [
         *await _slot_figures(chain, span, tier),
         *await _attestation_figures(chain, span, tier),
@@ -87,15 +106,24 @@ async def compare(page: Page, chain: Chain, *, anchor: int, tier: str) -> Compar
     return Comparison(len(expected), tuple(wrong))
 
 
-async def _attested(page: Page, chain: Chain, anchor: int, settled: int, tier: str) -> range:
-    """Return the epochs whose attestations are counted; the first is open, as a state also tells of it."""
+def _duties(truth: Mapping[str, Figures], offer: Offer, name: str) -> int:
+    is_full = offer.network if name == _NETWORK else offer.groups
+    return truth[name]["duties" if is_full else "seen_duties"]
+
+
+async def _attested(
+    chain: Chain,
+    anchor: int,
+    settled: int,
+    duties: float,
+    true_duties: Callable[[Mapping[str, Figures]], int],
+) -> range:
+    """Return the epochs whose attestations are counted; a state also tells of the one before the first."""
     first = anchor // SLOTS_PER_EPOCH
     last = (settled + 1) // SLOTS_PER_EPOCH - 2
-    duties = page.value("network_attestation_duties_total") or 0
-    name = "duties" if OFFERS[tier].network else "seen_duties"
     total = 0
     for epoch in range(first, last + 1):
-        total += (await chain.get(f"/truth/attestations/{epoch}"))[_NETWORK][name]
+        total += true_duties(await chain.get(f"/truth/attestations/{epoch}"))
     return range(first if duties <= total else first - 1, last + 1)
 
 
@@ -157,10 +185,12 @@ def _distance_figures(
 async def _attestation_figures(chain: Chain, span: _Span, tier: str) -> list[tuple[str, float]]:
     sums: dict[str, dict[str, int]] = {}
     newest: Figures = {}
-    for epoch in span.epochs:
+    for epoch in range(min(span.network_epochs.start, span.group_epochs.start), span.network_epochs.stop):
         truth: dict[str, Figures] = await chain.get(f"/truth/attestations/{epoch}")
         newest = truth[_NETWORK]
         for name, figures in truth.items():
+            if epoch not in (span.network_epochs if name == _NETWORK else span.group_epochs):
+                continue
             own = sums.setdefault(name, {})
             for figure, number in figures.items():
                 own[figure] = own.get(figure, 0) + number

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from stakewatch.simulator.mainnet import block_json, rows, truth
 from stakewatch.simulator.mainnet.chain import MainnetChain
@@ -31,6 +31,7 @@ class MainnetApi:
     """Answers for a chain whose first slots are past and whose others come by the clock after `start`.
 
     What can be asked for is bounded by the head as on a real node; after the last slot made it stands still.
+    With `whole` no answer is streamed, so that a middleware can have its way with it.
     `allow` may take endpoints away: it gets method and path (`GET /eth/...`) and says whether it is served.
     """
 
@@ -38,28 +39,31 @@ class MainnetApi:
         self,
         chain: MainnetChain,
         *,
-        seconds_per_slot: int,
+        seconds_per_slot: float,
         epochs_past: int,
+        whole: bool = False,
         allow: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self.chain = chain
         self.seconds_per_slot = seconds_per_slot
         self._first_head = chain.first_slot + epochs_past * SLOTS_PER_EPOCH
         self._allow = allow
+        self._whole = whole
         self.genesis_time = 0
         self.bytes_sent = 0
         self.start()
         self._block = lru_cache(_BLOCKS_KEPT)(partial(block_json.signed_block, chain))
+        self._slots = {chain.root(one): one for one in chain.slots if chain.slots[one].has_block}
         self._rows = lru_cache(_ROWS_KEPT)(partial(rows.ValidatorRows, chain))
 
     def start(self) -> None:
         """Let the clock begin with a slot in two seconds' time."""
-        self.genesis_time = int(time.time()) + 2 - self._first_head * self.seconds_per_slot
+        self.genesis_time = int(time.time() + 2 - self._first_head * self.seconds_per_slot)
 
     @property
     def clock_slot(self) -> int:
         """The slot by the clock."""
-        return int(time.time() - self.genesis_time) // self.seconds_per_slot
+        return int((time.time() - self.genesis_time) / self.seconds_per_slot)
 
     @property
     def head(self) -> int:
@@ -69,9 +73,11 @@ class MainnetApi:
             slot -= 1
         return slot
 
-    def application(self) -> web.Application:
-        """Return the application that serves it."""
-        application = web.Application(client_max_size=_LARGEST_REQUEST, middlewares=[self._errors])
+    def application(self, *middlewares: Middleware) -> web.Application:
+        """Return a new application that serves it."""
+        application = web.Application(
+            client_max_size=_LARGEST_REQUEST, middlewares=[*middlewares, self._errors]
+        )
         states, beacon = "/eth/v1/beacon/states/{state}", "/eth/v1/beacon"
         application.add_routes(
             [
@@ -129,14 +135,16 @@ class MainnetApi:
     @property
     def specification(self) -> dict[str, str]:
         """What config/spec answers."""
-        return specification(
+        values = specification(
             MAINNET,
             network=self.chain.parameters.network,
-            seconds_per_slot=self.seconds_per_slot,
+            seconds_per_slot=max(1, int(self.seconds_per_slot)),
             genesis_time=self.genesis_time,
             chain_id=1,
             fork_versions={fork: (f"0x{number:02x}000000", 0) for number, fork in enumerate(_FORKS)},
         )
+        # Slots of less than a second can only be told in the unit of later forks.
+        return values | {"SLOT_DURATION_MS": str(int(self.seconds_per_slot * 1000))}
 
     async def _specification(self, _: web.Request) -> web.StreamResponse:
         return self._answer(self.specification)
@@ -174,7 +182,7 @@ class MainnetApi:
             "justified": (epoch - 1) * SLOTS_PER_EPOCH,
         }
         if name.startswith("0x"):
-            slot = next((one for one in range(head, chain.first_slot - 1, -1) if chain.root(one) == name), -1)
+            slot = self._slots.get(name, -1)
         else:
             slot = named.get(name, int(name) if name.isdigit() else -1)
         if slot not in chain.slots or slot > head or not chain.slots[slot].has_block:
@@ -203,7 +211,7 @@ class MainnetApi:
         return self._answer(block_json.attestations(self.chain, slot), version=FORK)
 
     def _timestamp(self, slot: int) -> int:
-        return self.genesis_time + slot * self.seconds_per_slot
+        return int(self.genesis_time + slot * self.seconds_per_slot)
 
     async def _block_rewards(self, request: web.Request) -> web.StreamResponse:
         slot = self.chain.slots[self._slot_of(request.match_info["block"])]
@@ -336,7 +344,10 @@ class MainnetApi:
             raise web.HTTPNotAcceptable(text=f"only {_SSZ} is offered")
         slot = self._state(request.match_info["state"])
         length, pieces = await asyncio.to_thread(state_pieces, self.chain, slot, self.genesis_time)
-        response = web.StreamResponse(headers={"Eth-Consensus-Version": FORK})
+        headers = {"Eth-Consensus-Version": FORK}
+        if self._whole:
+            return web.Response(body=b"".join(pieces), content_type=_SSZ, headers=headers)
+        response = web.StreamResponse(headers=headers)
         response.content_type = _SSZ
         response.content_length = length
         await response.prepare(request)
@@ -444,6 +455,9 @@ class MainnetApi:
     async def _stream(
         self, request: web.Request, head: list[bytes], pieces: Iterator[bytes], tail: list[bytes]
     ) -> web.StreamResponse:
+        if self._whole:
+            body = b"".join((*head, *pieces, *tail))
+            return web.Response(body=body, content_type="application/json")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         for part in head:

@@ -6,7 +6,7 @@ from stakewatch.simulator.mainnet.chain import MainnetChain
 from stakewatch.simulator.mainnet.truth import group_name
 
 
-def write_configuration(chain: MainnetChain, url: str, folder: Path, seconds_per_slot: int) -> Path:
+def write_configuration(chain: MainnetChain, url: str, folder: Path, seconds_per_slot: float) -> Path:
     """Write stakewatch.yaml and a file of keys per group into a folder; return the former's path."""
     lines = [
         f"network: {chain.parameters.network}",

@@ -93,7 +93,7 @@ def _joined(parts: Sequence[bytes | Bytes], count: int) -> Bytes:
 def _text(rows: Bytes, *, is_last: bool) -> bytes:
     """Return rows as text, each of which ends with a comma but the last of a list."""
     text = rows.tobytes()
-    return text[:-1] + b" " if is_last else text
+    return text[:-1] if is_last else text
 
 
 class ValidatorRows:
