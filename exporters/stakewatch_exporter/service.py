@@ -35,6 +35,7 @@ _SHORTEST_PAGE_SECONDS = 1.0
 _LONGEST_PAGE_SECONDS = 5.0
 _LONGEST_STEP_SECONDS = 4.0
 _SHORTEST_STEP_SECONDS = 0.2
+_AWAITING_SECONDS = 0.5
 _CATCH_UP_EPOCHS = 4
 _PATIENCE_EPOCHS = 4
 _LONGEST_REGROUPING_SECONDS = 60.0
@@ -353,7 +354,20 @@ class Service:
         return min(max(interval, _SHORTEST_PAGE_SECONDS), _LONGEST_PAGE_SECONDS)
 
     def step_seconds(self) -> float:
-        """Return the pause between two steps along the chain: a third of a slot, within reason."""
+        """Return the pause between two steps along the chain: short while the slot's block is awaited."""
+        chain = self.chain
+        if chain is None:
+            return _SHORTEST_STEP_SECONDS
+        pause = self.learn_seconds()
+        head = None if self.follower is None else self.follower.progress.head
+        now = time.time()
+        slot = chain.clock.slot_at(now)
+        if head is None or head.slot < slot:
+            return min(pause, _AWAITING_SECONDS)
+        return max(_SHORTEST_STEP_SECONDS, min(pause, chain.clock.start_of(slot + 1) - now))
+
+    def learn_seconds(self) -> float:
+        """Return the pause between two looks at what an epoch brings: a third of a slot, within reason."""
         chain = self.chain
         if chain is None:
             return _SHORTEST_STEP_SECONDS
@@ -423,10 +437,10 @@ def _start(service: Service) -> list[asyncio.Task[None]]:
 
     parts = [
         service.repeat("follow", service.follow, service.step_seconds),
-        service.repeat("learn", service.learn, service.step_seconds),
-        service.repeat("epochs", service.read_epoch, service.step_seconds),
-        service.repeat("keys page", service.build_keys, service.step_seconds),
-        service.repeat("rewards", service.collect_rewards, service.step_seconds),
+        service.repeat("learn", service.learn, service.learn_seconds),
+        service.repeat("epochs", service.read_epoch, service.learn_seconds),
+        service.repeat("keys page", service.build_keys, service.learn_seconds),
+        service.repeat("rewards", service.collect_rewards, service.learn_seconds),
         service.repeat("page", page, service.page_seconds),
         service.repeat("keys", service.look_at_keys, service.keys.pause_seconds),
     ]
