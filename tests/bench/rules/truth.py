@@ -77,11 +77,20 @@ class Outage:
 
 @dataclass(frozen=True)
 class Fault:
-    """What breaks, and when: a beacon node that dies, or one that lives and is late with everything."""
+    """What breaks, and when: a beacon node that dies, or one that lives and is late with everything.
+
+    It is mended after `seconds`.
+    """
 
     kind: Literal["dead", "sick"]
     instance: str
     at: float
+    seconds: float
+
+    @property
+    def end(self) -> float:
+        """When it is mended."""
+        return self.at + self.seconds
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,9 @@ class Truth:
     def is_sick(self, instance: str, at: float) -> bool:
         """Tell whether a beacon node lives and is late with everything."""
         fault = self.fault
-        return fault is not None and (fault.kind, fault.instance) == ("sick", instance) and at >= fault.at
+        if fault is None or (fault.kind, fault.instance) != ("sick", instance):
+            return False
+        return fault.at <= at < fault.end
 
     def is_usable(self, beacon_node: str, at: float) -> bool:
         """Tell whether clients can work with a beacon node: it and its execution node run in step."""
@@ -187,7 +198,8 @@ class Truth:
                 columns = slice(group.first_key, group.first_key + group.keys)
                 # A few get through: nothing is ever wrong with all of it.
                 lucky = np.random.default_rng(self.noise.seed + 2).random((self.epochs, group.keys)) < 0.05
-                late[:, columns] |= (self._attesting_times[:, columns] >= fault.at) & ~lucky
+                times = self._attesting_times[:, columns]
+                late[:, columns] |= (times >= fault.at) & (times < fault.end) & ~lucky
         return late & ~self.missed
 
     @cached_property
@@ -273,5 +285,5 @@ class Truth:
                 outages.append(Outage(instance, at, at + down, upgrade=True))
                 at += self.noise.upgrade_seconds_between
         if self.fault is not None and self.fault.kind == "dead":
-            outages.append(Outage(self.fault.instance, self.fault.at, float("inf")))
+            outages.append(Outage(self.fault.instance, self.fault.at, self.fault.end))
         return outages
