@@ -18,6 +18,7 @@ from stakewatch.rules import promtool, unit_tests
 from stakewatch.rules import routing_checks as routing_checks  # noqa: PLC0414 - it registers its checks
 from stakewatch.rules.files import Rule, RuleFile, load_rule_files, rule_paths
 from stakewatch.rules.overriding import THRESHOLD
+from stakewatch.rules.pitfall_findings import pitfall_findings
 from stakewatch.rules.reference import alert_page, alert_reference
 from stakewatch.rules.series import Known, flaws
 
@@ -152,6 +153,13 @@ def catalogue(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding
             for line, message, mend in _query_flaws(rule.expression, known):
                 place = rule.expression_line + line - 1
                 yield Finding(rule_file.path, place, f"{rule.name}: {message}", mend)
+
+
+@check("rules/pitfalls", "A rule that loads and evaluates, and does not do what was meant.")
+def rule_pitfalls(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
+    """Yield the pitfalls that no waiver excuses, and waivers that excuse nothing or are out of date."""
+    rule_files = load_rule_files(bundle.rules)
+    yield from pitfall_findings(rule_files, load_catalogue(bundle.catalogue))
 
 
 @check("rules/runbook-queries", "A query in a runbook that does not parse, or reads what does not exist.")

@@ -60,7 +60,11 @@ class ResultLabels:
         Raises PromqlError when the expression cannot be read.
         """
         own = Labels([*rule.labels, *(["alertname"] if rule.alert else [])])
-        return fold(parse(rule.expression), self._combine) | own
+        return self.of_expression(parse(rule.expression)) | own
+
+    def of_expression(self, expression: Expression) -> Labels:
+        """Return the labels that the results of an expression can carry."""
+        return fold(expression, self._combine)
 
     def _of_series(self, name: str | None) -> Labels:
         if name is None:
@@ -79,6 +83,9 @@ class ResultLabels:
         for metric in metrics:
             known = metric.labels is not None and metric.dynamic_labels is None
             found |= Labels(metric.labels or (), everything=not known)
+            found |= Labels(label for label in ("le", "quantile") if metric.has_label(name, label))
+            # Prometheus renames what a target label would overwrite.
+            found |= Labels(f"exported_{label}" for label in metric.labels or () if label in TARGET_LABELS)
         return found if metrics else Labels(everything=True)
 
     def _combine(self, node: Expression, inside: tuple[Labels, ...]) -> Labels:
