@@ -122,11 +122,11 @@ def print_alerts(fired: tuple[Fired, ...], truth: Truth, console: Console) -> No
 def main() -> int:
     """Live through the day and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.rules.quiet_day", description=__doc__)
-    parser.add_argument(
-        "--hours", type=float, default=None, help="a shorter time, without writing the report"
-    )
+    parser.add_argument("--hours", type=float, default=None, help="a shorter time; writes no report")
+    parser.add_argument("--keys", type=int, default=_KEYS, help="fewer keys; writes no report")
     arguments = parser.parse_args()
     noise = load_noise()
+    is_trial = arguments.hours is not None or arguments.keys != _KEYS
     if arguments.hours is not None:
         noise = replace(noise, hours=arguments.hours)
     console = Console()
