@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -69,13 +70,57 @@ ALSO_FAILING: Mapping[str, str] = {
 }
 
 
+_LISTS = frozenset(
+    {
+        "config/fork_schedule",
+        "committees",
+        "pending_deposits",
+        "validators, ours",
+        "validators, all",
+        "duties/proposer",
+        "debug/states",
+    }
+)
+_WITH_SLOT = frozenset(
+    {
+        "headers/head",
+        "headers/{slot}",
+        "blocks/{root}",
+        "committees",
+        "pending_deposits",
+        "duties/proposer",
+        "debug/states",
+    }
+)
+_OF_THE_NODE = frozenset(name for name in ENDPOINTS if name.startswith(("node/", "config/", "beacon/")))
+
+
+def applies(fault: Fault, endpoint: str) -> bool:
+    """Whether an endpoint's answer has what a fault is about."""
+    match fault:
+        case Fault.OFFSETS:
+            return endpoint == "debug/states"
+        case Fault.EMPTY:
+            return endpoint in _LISTS
+        case Fault.SLOT:
+            return endpoint in _WITH_SLOT
+        case Fault.OTHER_SLOT:
+            return endpoint not in _OF_THE_NODE
+        case _:
+            return True
+
+
 @dataclass
 class Switch:
-    """What is wrong at the moment; `hits` counts the answers that were spoilt."""
+    """What is wrong at the moment; `hits` counts the answers that were spoilt.
+
+    `earlier` gives the name of an earlier block or state for `head` or a root.
+    """
 
     endpoint: str | None = None
     fault: Fault | None = None
     hits: int = 0
+    earlier: Callable[[str], str] = str
     other_network: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = field(
         default=None, repr=False
     )
@@ -99,10 +144,15 @@ def spoiling(switch: Switch) -> Middleware:
         fault = switch.matches(request)
         if fault is None:
             return await handler(request)
-        answer = await _spoilt(request, handler, fault, switch)
-        if fault is switch.fault and answer is not None:
+        if fault is Fault.HANG:
+            # It never comes back from there.
             switch.hits += 1
-        return answer if answer is not None else await handler(request)
+        answer = await _spoilt(request, handler, fault, switch)
+        if answer is None:
+            return await handler(request)
+        if fault is switch.fault:
+            switch.hits += 1
+        return answer
 
     return spoil
 
@@ -112,27 +162,35 @@ async def _spoilt(
 ) -> web.StreamResponse | None:
     """Return the spoilt answer, None where this fault cannot be in it."""
     match fault:
-        case Fault.HTTP_500 | Fault.HTTP_404:
-            return web.json_response({"code": int(fault), "message": "no"}, status=int(fault))
-        case Fault.HTTP_429:
-            return web.json_response({"code": 429}, status=429, headers={"Retry-After": "2"})
+        case Fault.HTTP_500 | Fault.HTTP_404 | Fault.HTTP_429:
+            headers = {"Retry-After": "2"} if fault is Fault.HTTP_429 else None
+            answer: web.StreamResponse | None = web.json_response(
+                {"code": int(fault), "message": "no"}, status=int(fault), headers=headers
+            )
         case Fault.HANG:
             await asyncio.sleep(_NEVER_SECONDS)
-            return web.Response(status=504)
+            answer = web.Response(status=504)
         case Fault.HTML:
-            return web.Response(body=_PAGE, content_type="text/html")
+            answer = web.Response(body=_PAGE, content_type="text/html")
         case Fault.OTHER_NETWORK if switch.other_network is not None:
-            return await switch.other_network(request)
+            answer = await switch.other_network(request)
         case Fault.OTHER_SLOT:
-            return await _other_slot(request, handler)
-    response = await handler(request)
+            answer = await _other_slot(request, handler, switch.earlier)
+        case _:
+            answer = await _changed(request, await handler(request), fault)
+    return answer
+
+
+async def _changed(
+    request: web.Request, response: web.StreamResponse, fault: Fault
+) -> web.StreamResponse | None:
+    """Return an answer with its bytes changed, None where it has nothing that the fault is about."""
     body = response.body if isinstance(response, web.Response) else None
     if not isinstance(body, bytes) or response.status != web.HTTPOk.status_code:
         return response
     if fault is Fault.CUT:
         return await _cut(request, response, body)
-    is_ssz = response.content_type == _SSZ
-    changed = _changed_state(body, fault) if is_ssz else changed_json(body, fault)
+    changed = changed_state(body, fault) if response.content_type == _SSZ else changed_json(body, fault)
     if changed is None:
         return None
     return web.Response(body=changed, content_type=response.content_type, headers=_kept(response))
@@ -143,11 +201,15 @@ def _kept(response: web.StreamResponse) -> dict[str, str]:
     return {} if version is None else {"Eth-Consensus-Version": version}
 
 
-async def _other_slot(request: web.Request, handler: Handler) -> web.StreamResponse | None:
+async def _other_slot(
+    request: web.Request, handler: Handler, earlier_name: Callable[[str], str]
+) -> web.StreamResponse | None:
     """Answer about an earlier slot or epoch than the one that was asked for."""
     found = _NUMBER_IN_PATH.search(request.path)
     if found is None:
-        return None
+        for name, value in request.match_info.items():
+            request.match_info[name] = earlier_name(value)
+        return await handler(request) if request.match_info else None
     number = int(found[1])
     earlier = number - (3 if "/states/" in request.path or "/headers/" in request.path else 1)
     name = next(name for name, value in request.match_info.items() if value == found[1])
@@ -160,27 +222,25 @@ async def _cut(request: web.Request, response: web.StreamResponse, body: bytes) 
     cut = web.StreamResponse(headers={"Content-Type": response.headers["Content-Type"], **_kept(response)})
     cut.content_length = len(body)
     await cut.prepare(request)
-    await cut.write(body[: len(body) // 2])
+    with suppress(ConnectionError):
+        await cut.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()
     return cut
 
 
-def _changed_state(body: bytes, fault: Fault) -> bytes | None:
-    """Return a state whose bytes are flipped at the places that the fault is about."""
-    match fault:
-        case Fault.FRAMING:
-            return body[: len(body) // 3] + body[len(body) // 3 + 5 :]
-        case Fault.LENGTHS:
-            return _added(body, _BALANCES_AT, 4, 121)
-        case Fault.OFFSETS:
-            return _added(body, _VALIDATORS_AT, 4, 2**31)
-        case Fault.SLOT:
-            return _added(body, _SLOT_AT, 8, 1)
-        case Fault.EMPTY:
-            return b""
-        case _:
-            return None
+def changed_state(body: bytes, fault: Fault) -> bytes | None:
+    """Return a state whose bytes are flipped where the fault is about them, None where it has no such."""
+    places = {
+        Fault.LENGTHS: (_BALANCES_AT, 4, 121),
+        Fault.OFFSETS: (_VALIDATORS_AT, 4, 2**31),
+        Fault.SLOT: (_SLOT_AT, 8, 1),
+    }
+    if fault in places:
+        return _added(body, *places[fault])
+    if fault is Fault.FRAMING:
+        return body[: len(body) // 3] + body[len(body) // 3 + 5 :]
+    return b"" if fault is Fault.EMPTY else None
 
 
 def _added(body: bytes, place: int, length: int, amount: int) -> bytes:
@@ -190,22 +250,16 @@ def _added(body: bytes, place: int, length: int, amount: int) -> bytes:
 
 def changed_json(body: bytes, fault: Fault) -> bytes | None:
     """Return an answer that is spoilt as text, None where it has nothing that the fault is about."""
-    match fault:
-        case Fault.FRAMING:
-            place = body.rfind(b'"', 0, max(len(body) // 2, 2))
-            return body[:place] + b"\x07" + body[place + 1 :]
-        case Fault.LENGTHS:
-            found = _HEX.search(body)
-            return None if found is None else body[: found.end() - 2] + body[found.end() - 1 :]
-        case Fault.SLOT:
-            slot = _SLOT.search(body)
-            if slot is None:
-                return None
-            return body[: slot.start(1)] + str(int(slot[1]) + 1).encode() + body[slot.end(1) :]
-        case Fault.EMPTY:
-            content = json.loads(body)
-            if not isinstance(content, dict) or not isinstance(content.get("data"), list):
-                return None
-            return json.dumps({**content, "data": []}).encode()
-        case _:
-            return None
+    changed = None
+    if fault is Fault.FRAMING:
+        place = body.rfind(b'"', 0, max(len(body) // 2, 2))
+        changed = body[:place] + b"\x07" + body[place + 1 :]
+    elif fault is Fault.LENGTHS and (found := _HEX.search(body)):
+        changed = body[: found.end() - 2] + body[found.end() - 1 :]
+    elif fault is Fault.SLOT and (slot := _SLOT.search(body)):
+        changed = body[: slot.start(1)] + str(int(slot[1]) + 1).encode() + body[slot.end(1) :]
+    elif fault is Fault.EMPTY:
+        content = json.loads(body)
+        if isinstance(content, dict) and isinstance(content.get("data"), list):
+            changed = json.dumps({**content, "data": []}).encode()
+    return changed

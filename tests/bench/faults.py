@@ -18,20 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from aiohttp import web
 from rich.console import Console
 
 from stakewatch.bundle.reports import Figure, Report, conclude_report, revision
 from stakewatch.errors import StakewatchError
-from stakewatch.simulator.mainnet.api import MainnetApi
-from stakewatch.simulator.mainnet.chain import MainnetChain
-from stakewatch.simulator.mainnet.documents import write_configuration
-from stakewatch.simulator.mainnet.registry import MainnetParameters
 from stakewatch.simulator.mainnet.votes import SLOTS_PER_EPOCH
-from stakewatch.simulator.servers import Server
-from tests.bench.corruption import ENDPOINTS, Fault, Switch, spoiling
+from tests.bench.corruption import ENDPOINTS, Fault, Switch, applies
 from tests.bench.running import Exporter, exporter_of
-from tests.bench.values import Truths, Watcher
+from tests.bench.scene import EPOCHS_PAST, Scene
+from tests.bench.values import Watcher
 
 PAGE = Path("docs/exporter-faults.md")
 _SLOT_SECONDS = 0.4
@@ -39,7 +34,6 @@ _BROKEN_EPOCHS = 1.25
 _MOST_EPOCHS = 2.0
 _POLL_SECONDS = 1.0
 _WARM_EPOCHS = 2.3
-_EPOCHS_PAST = 3
 _BEHIND_SLOTS = 6
 _SHOWN_WRONG = 4
 
@@ -70,70 +64,18 @@ class Cell:
         return "not recovered" if math.isnan(self.epochs) else f"{self.epochs:.1f}"
 
 
-class Scene:
-    """A chain that all exporters of this run watch, and another network with the same clock."""
-
-    def __init__(self, epochs: int) -> None:
-        parameters = MainnetParameters(
-            validators=3000, active=2400, watched=60, groups=3, epochs=epochs, missed_proposal_ratio=0.05
-        )
-        self.chain = MainnetChain(parameters)
-        other = MainnetParameters(
-            validators=2500, active=2000, watched=20, groups=1, epochs=epochs, seed=7, network="othernet"
-        )
-        self.other_chain = MainnetChain(other)
-        self.truths = Truths(self.chain)
-        self.apis: list[MainnetApi] = []
-
-    def api(self, chain: MainnetChain) -> MainnetApi:
-        """Return a new node of a chain; its clock is set by `start`."""
-        api = MainnetApi(chain, seconds_per_slot=_SLOT_SECONDS, epochs_past=_EPOCHS_PAST, whole=True)
-        self.apis.append(api)
-        return api
-
-    def start(self) -> None:
-        """Let all clocks begin at one moment."""
-        self.apis[0].start()
-        for api in self.apis:
-            api.genesis_time = self.apis[0].genesis_time
-
-    @property
-    def head(self) -> int:
-        """The newest slot with a block."""
-        return self.apis[0].head
-
-    def expect_more(self) -> None:
-        """Raise StakewatchError when the chain stands still."""
-        if self.apis[0].clock_slot >= self.chain.last_slot:
-            raise StakewatchError("the chain is over before all endpoints were broken")
-
-
 async def run_fault(
     scene: Scene, fault: Fault, folder: Path, endpoints: Sequence[str], tell: Callable[[Cell], None]
 ) -> tuple[list[Cell], int]:
     """Break the endpoints one after another with one fault; return the cells, and how often it ended."""
     switch = Switch()
     async with AsyncExitStack() as stack:
-        server = Server(lambda: node.application(spoiling(switch)))
-        node = scene.api(scene.chain)
-        other = scene.api(scene.other_chain)
-        node.genesis_time = other.genesis_time = scene.apis[0].genesis_time
-        switch.other_network = await _asking(stack, other)
-        await server.start()
-        stack.push_async_callback(server.stop)
-        await asyncio.to_thread(folder.mkdir, parents=True)
-        configuration = await asyncio.to_thread(
-            write_configuration, scene.chain, server.url, folder, _SLOT_SECONDS
-        )
-        text = await asyncio.to_thread(configuration.read_text)
-        await asyncio.to_thread(configuration.write_text, text + "  request_timeout_seconds: 1\n")
+        url = await scene.serve(stack, switch)
+        configuration = await scene.configure(folder, url)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         )
-        # Counting begins with the epoch that the head is in, so the head must stay in it for a moment.
-        while scene.head % SLOTS_PER_EPOCH > SLOTS_PER_EPOCH * 2 // 3:
-            await asyncio.sleep(_POLL_SECONDS)
-        began = scene.head // SLOTS_PER_EPOCH * SLOTS_PER_EPOCH
+        began = await scene.wait_for_early_slot()
         exporter = await stack.enter_async_context(exporter_of(configuration, session))
         watcher = Watcher(scene.truths)
         watcher.begin(began)
@@ -141,6 +83,8 @@ async def run_fault(
         try:
             await _look_for(exporter, watcher, scene, _WARM_EPOCHS)
             for endpoint in endpoints:
+                if not applies(fault, endpoint):
+                    continue
                 scene.expect_more()
                 cells.append(await _cell(exporter, watcher, scene, switch, (endpoint, fault)))
                 tell(cells[-1])
@@ -148,28 +92,6 @@ async def run_fault(
             tell(Cell(fault, str(error), 1, math.nan, (str(error),), ""))
             return cells, 1
         return cells, 0
-
-
-async def _asking(
-    stack: AsyncExitStack, api: MainnetApi
-) -> Callable[[web.Request], "asyncio.Future[web.StreamResponse]"]:
-    """Serve another network, and return what asks it the same as it is asked itself."""
-    server = Server(api.application)
-    await server.start()
-    stack.push_async_callback(server.stop)
-    session = await stack.enter_async_context(aiohttp.ClientSession())
-
-    async def ask(request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        headers = {"Accept": request.headers.get("Accept", "*/*")}
-        async with session.request(
-            request.method, server.url + request.path_qs, data=body or None, headers=headers
-        ) as answer:
-            return web.Response(
-                status=answer.status, body=await answer.read(), content_type=answer.content_type
-            )
-
-    return lambda request: asyncio.ensure_future(ask(request))
 
 
 async def _cell(
@@ -207,7 +129,7 @@ async def _look_for(exporter: Exporter, watcher: Watcher, scene: Scene, epochs: 
 
 
 async def _ailments(exporter: Exporter, watcher: Watcher, scene: Scene) -> list[str]:
-    """Return what is not well: a node that does not count as up, slots or epochs that are not those of now."""
+    """Return what is not well: a node that is not up, slots or epochs that are not those of now."""
     exporter.process.expect_running()
     head = scene.head
     page = await exporter.page()
@@ -230,26 +152,33 @@ def table(cells: Iterable[Cell]) -> str:
     lines = [
         "# What a broken beacon node does to the exporter",
         "",
-        "Written by `make faults`: each endpoint of the only beacon node is broken in each way for more than",
-        "an epoch and then mended. A number says after how many epochs everything was up to date again; - means",
-        "that the answer has nothing that could be broken so, or is not asked for then. All the while every",
-        "figure is held against what really happened on the chain: a wrong one would stand here as WRONG, and",
-        "an exporter that ended would leave its column empty.",
+        "Written by `make faults`: each endpoint of the only beacon node is broken in each way for more",
+        "than an epoch and then mended. A number says after how many epochs everything was up to date",
+        "again; - means that the answer has nothing that could be broken so, or is not asked for then.",
+        "All the while every figure is held against what really happened on the chain: a wrong one would",
+        "stand here as WRONG, and an exporter that ended would leave its column empty.",
         "",
         "| endpoint | " + " | ".join(fault.value for fault in Fault) + " |",
         "|---|" + "---|" * len(Fault),
     ]
     for endpoint in ENDPOINTS:
-        words = [known[endpoint, fault].word if (endpoint, fault) in known else "" for fault in Fault]
+        words = [_word(known.get((endpoint, fault)), fault, endpoint) for fault in Fault]
         lines.append(f"| {endpoint} | " + " | ".join(words) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _word(cell: Cell | None, fault: Fault, endpoint: str) -> str:
+    if cell is None:
+        return "" if applies(fault, endpoint) else "-"
+    return cell.word
 
 
 async def measure(
     faults: Sequence[Fault], endpoints: Sequence[str], console: Console
 ) -> tuple[list[Cell], int]:
     """Run all faults side by side."""
-    scene = Scene(epochs=int(_EPOCHS_PAST + 8 + len(endpoints) * (_BROKEN_EPOCHS + _MOST_EPOCHS + 0.7)))
+    epochs = int(EPOCHS_PAST + 8 + len(endpoints) * (_BROKEN_EPOCHS + _MOST_EPOCHS + 0.7))
+    scene = Scene(epochs, _SLOT_SECONDS)
     folder = Path(tempfile.mkdtemp(prefix="stakewatch-faults-"))
 
     def tell(cell: Cell) -> None:

@@ -1,8 +1,6 @@
 """Whether what an exporter shows can be right, at any moment: while its node is broken as well as after."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import combinations, product
 
 from stakewatch.simulator.mainnet import truth
@@ -13,6 +11,8 @@ from tests.bench.page import Page
 _LOOK_BACK_EPOCHS = 10
 _MOST_EPOCHS_AT_ONCE = 4
 _NETWORK = "network"
+_NO_ATTESTATIONS = 2**62
+_MOST_REMEMBERED = 1024
 _FULL = (
     "duties",
     "missed",
@@ -34,15 +34,33 @@ class Truths:
 
     def __init__(self, chain: MainnetChain) -> None:
         self.chain = chain
-        self.validators: Callable[[int], dict[str, dict[str, int]]] = lru_cache(64)(
-            lambda slot: truth.validator_truth(chain, slot)
-        )
-        self.slots: Callable[[int, int], dict[str, dict[str, int]]] = lru_cache(256)(
-            lambda first, last: truth.slot_truth(chain, first, last, chain.parameters.first_epoch + 10**6)
-        )
-        self.attestations: Callable[[int], dict[str, dict[str, int]]] = lru_cache(64)(
-            lambda epoch: truth.attestation_truth(chain, epoch)
-        )
+        self._known: dict[tuple[str, int, int], dict[str, dict[str, int]]] = {}
+
+    def validators(self, slot: int) -> dict[str, dict[str, int]]:
+        """Return the watched validators after a slot, by group."""
+        return self._remember("validators", slot, 0)
+
+    def attestations(self, epoch: int) -> dict[str, dict[str, int]]:
+        """Return what an epoch's attestations came to, of groups and network."""
+        return self._remember("attestations", epoch, 0)
+
+    def slots(self, first: int, last: int) -> dict[str, dict[str, int]]:
+        """Return what the slots from first to last held, but for attestations."""
+        return self._remember("slots", first, last)
+
+    def _remember(self, what: str, one: int, other: int) -> dict[str, dict[str, int]]:
+        key = (what, one, other)
+        if key not in self._known:
+            match what:
+                case "validators":
+                    self._known[key] = truth.validator_truth(self.chain, one)
+                case "attestations":
+                    self._known[key] = truth.attestation_truth(self.chain, one)
+                case _:
+                    self._known[key] = truth.slot_truth(self.chain, one, other, _NO_ATTESTATIONS)
+            while len(self._known) > _MOST_REMEMBERED:
+                del self._known[next(iter(self._known))]
+        return self._known[key]
 
     def epochs_add_up(self, name: str, increase: Figures, newest: int) -> bool:
         """Whether figures of attestations are the sum over some of the epochs up to the newest."""
@@ -175,7 +193,7 @@ class Watcher:
 
 
 def _network_attestations(page: Page) -> tuple[float, ...]:
-    votes: Mapping[tuple[str, ...], float] = page.table("network_attestation_votes_total", "vote", "result")
+    votes = page.table("network_attestation_votes_total", "vote", "result")
     penalties = page.table("network_attestation_penalty_gwei_total", "kind")
     return (
         page.value("network_attestation_duties_total") or 0,
