@@ -17,6 +17,7 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.catalogue.components import load_component
 from stakewatch.catalogue.contract import load_contract
 from stakewatch.catalogue.inventory import CONTRACT
+from stakewatch.catalogue.metrics_reference import metrics_reference
 from stakewatch.errors import InputError
 
 _MOST_PER_FILE = 50
@@ -33,6 +34,27 @@ def catalogue_schema(bundle: Bundle, _configuration: Configuration) -> Iterator[
             load_contract(contract)
         except InputError as error:
             yield _finding(contract, error)
+
+
+@check("catalogue/metrics-page", "docs/exporter-metrics.md is not what the exporter's contract says.")
+def metrics_page(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
+    """Yield a finding when the page was not written anew after its contract changed."""
+    page, contract = bundle.root / "docs" / "exporter-metrics.md", bundle.catalogue / CONTRACT
+    if not page.exists() or not contract.exists():
+        return
+    try:
+        expected = metrics_reference(load_contract(contract))
+        found = read_text(page)
+    except InputError:
+        # What is wrong with the contract is told by the check of the schema.
+        return
+    if found != expected:
+        yield Finding(
+            path=page,
+            line=1,
+            message="the page differs from what the contract gives",
+            mend="stakewatch metrics --reference > docs/exporter-metrics.md",
+        )
 
 
 @cache

@@ -26,7 +26,8 @@ class Family:
 
     `labels` are all its labels but `le`, in order, each with all its values, or None where any may stand.
     `label_prefixes` are beginnings of names of further labels (`label_` for those of a group).
-    `buckets` are a histogram's upper bounds without +Inf. `meaning` is one sentence, or empty.
+    `buckets` are a histogram's upper bounds without +Inf. `meaning` is one sentence, or empty. `lowest_tier`
+    is the lowest of the exporter's source tiers that gives it, None where it comes from none of them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Family:
     basis: Literal["head", "settled"] | None
     capped: bool
     meaning: str
+    lowest_tier: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def contract_schema() -> dict[str, Any]:
 
 def _family(name: str, section: str, entry: dict[str, Any], common: list[str]) -> Family:
     own: dict[str, list[str] | str] = entry.get("labels", {})
+    lowest_tier = entry.get("lowest_tier")
     labels: dict[str, tuple[str, ...] | None] = {NETWORK_LABEL: None, **dict.fromkeys(common)}
     labels |= {
         label: tuple(values) if isinstance(values, list) else None
@@ -133,6 +136,7 @@ def _family(name: str, section: str, entry: dict[str, Any], common: list[str]) -
         basis=entry.get("basis"),
         capped=entry.get("capped", False),
         meaning=entry.get("meaning", ""),
+        lowest_tier=entry.get("twin_lowest_tier", lowest_tier) if name != entry["name"] else lowest_tier,
     )
 
 
