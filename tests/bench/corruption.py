@@ -221,8 +221,8 @@ async def _cut(request: web.Request, response: web.StreamResponse, body: bytes) 
     """Promise the whole answer, send half of it, and close the connection."""
     cut = web.StreamResponse(headers={"Content-Type": response.headers["Content-Type"], **_kept(response)})
     cut.content_length = len(body)
-    await cut.prepare(request)
     with suppress(ConnectionError):
+        await cut.prepare(request)
         await cut.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()

@@ -29,11 +29,24 @@ class Scene:
     def __init__(self, epochs: int, slot_seconds: float) -> None:
         self.slot_seconds = slot_seconds
         parameters = MainnetParameters(
-            validators=3000, active=2400, watched=60, groups=3, epochs=epochs, missed_proposal_ratio=0.05
+            validators=3000,
+            active=2400,
+            watched=60,
+            groups=3,
+            epochs=epochs,
+            missed_proposal_ratio=0.05,
+            transactions=4,
         )
         self.chain = MainnetChain(parameters)
         other = MainnetParameters(
-            validators=2500, active=2000, watched=20, groups=1, epochs=epochs, seed=7, network="othernet"
+            validators=2500,
+            active=2000,
+            watched=20,
+            groups=1,
+            epochs=epochs,
+            seed=7,
+            network="othernet",
+            transactions=4,
         )
         self.other_chain = MainnetChain(other)
         self.truths = Truths(self.chain)

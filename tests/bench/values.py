@@ -91,7 +91,7 @@ class Truths:
 
 @dataclass
 class Watcher:
-    """Looks at the pages of one exporter, one after another; `look` is its one verb, `wrong` what it found."""
+    """Looks at an exporter's pages one after another; `look` is its one verb, `wrong` what it found."""
 
     truths: Truths
     wrong: list[str] = field(default_factory=list)

@@ -23,7 +23,7 @@ VERSION = "Lighthouse/v8.1.0-edba56b/x86_64-linux"
 _SSZ = "application/octet-stream"
 _LARGEST_REQUEST = 64 * 1024 * 1024
 _FORKS = ("genesis", "altair", "bellatrix", "capella", "deneb", "electra", "fulu")
-_BLOCKS_KEPT = 256
+_BLOCKS_KEPT = 64
 _ROWS_KEPT = 2
 
 

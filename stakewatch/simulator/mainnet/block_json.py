@@ -11,8 +11,7 @@ from stakewatch.simulator.mainnet.chain import MainnetChain
 from stakewatch.simulator.mainnet.votes import CORRECT, SLOTS_PER_EPOCH, WRONG_TARGET
 
 _MOST_COMMITTEES = 64
-# As many bytes of transactions as a usual mainnet block carries.
-_TRANSACTIONS = ("0x02" + "c0ffee12" * 120,) * 180
+_TRANSACTION = "0x02" + "c0ffee12" * 120
 _LOGS_BLOOM = "0x" + "00" * 256
 _FEE_RECIPIENT = "0x" + "ab" * 20
 _ADDRESS = "0x" + "cd" * 20
@@ -164,7 +163,7 @@ def _payload(chain: MainnetChain, slot: int, timestamp: int) -> dict[str, object
         "extra_data": "0x",
         "base_fee_per_gas": "7000000000",
         "block_hash": own,
-        "transactions": _TRANSACTIONS,
+        "transactions": [_TRANSACTION] * chain.parameters.transactions,
         "withdrawals": [
             {
                 "index": str(one.index),

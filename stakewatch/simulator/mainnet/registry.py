@@ -37,7 +37,8 @@ class MainnetParameters:
 
     `active` of the `validators` have duties, `watched` of all are ours, in `groups` of nearly equal size.
     `epochs` are made from `first_epoch` on. An `offline_ratio` of the active never attests, a `miss_ratio` of
-    the others' attestations is missing at random; the other ratios are shares of attestations, too.
+    the others' attestations is missing at random; the other ratios are shares of attestations, too. Blocks
+    carry as many `transactions` as a usual one of mainnet.
     """
 
     validators: int = 2_100_000
@@ -54,6 +55,7 @@ class MainnetParameters:
     wrong_target_ratio: float = 0.001
     missed_proposal_ratio: float = 0.02
     network: str = "benchnet"
+    transactions: int = 180
 
 
 @dataclass(frozen=True)
