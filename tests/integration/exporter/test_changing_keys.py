@@ -1,0 +1,70 @@
+"""Keys that come and go while the exporter runs: figures follow, and counters of groups that stay go on."""
+
+import dataclasses
+from pathlib import Path
+
+from stakewatch.bundle.configuration import load_configuration
+from stakewatch.simulator.fleet import Fleet
+from stakewatch.simulator.key_servers import KeymanagerServer
+from stakewatch.simulator.plan import BeaconNode, ExecutionNode, FleetPlan, Group, ValidatorClient
+from stakewatch.simulator.servers import Server
+
+from .exporting import exporting
+
+PLAN = FleetPlan(
+    beacon_nodes=(BeaconNode("beacon-1", "lighthouse", "execution-1", "m"),),
+    execution_nodes=(ExecutionNode("execution-1", "geth", "m"),),
+    validator_clients=(ValidatorClient("validators-1", "lighthouse", ("beacon-1",), "m"),),
+    groups=(Group("alpha", "validators-1", 20), Group("bravo", "validators-1", 10)),
+    validators=128,
+)
+
+
+async def test_figures_follow_the_keys_and_counters_go_on(tmp_path: Path) -> None:
+    keymanager = KeymanagerServer()
+    server = Server(keymanager.application)
+    await server.start()
+    async with Fleet(PLAN) as fleet:
+        bravo = list(fleet.keys("bravo"))
+        keymanager.local = bravo[:6]
+        path = tmp_path / "stakewatch.yaml"
+        text = fleet.configuration_text(tmp_path)
+        lines = text.splitlines()
+        client = next(number for number, line in enumerate(lines) if "instance: validators-1" in line)
+        indent = " " * (len(lines[client]) - len(lines[client].lstrip("- ")))
+        lines.insert(client + 1, f'{indent}keymanager: {{url: "{server.url}"}}')
+        text = "\n".join(line.replace("file: keys-bravo.txt", "keymanager: validators-1") for line in lines)
+        path.write_text(text + "\n")
+        configuration = load_configuration(path)
+        assert configuration.groups[1].source is not None
+        settings = dataclasses.replace(
+            configuration.exporter, listen_port=0, interval_seconds=0.5, keys_interval_seconds=1.0
+        )
+        async with exporting(dataclasses.replace(configuration, exporter=settings)) as exporter:
+            page = await exporter.wait_for(
+                "the keys of the client",
+                lambda page: sum(page.values("stakewatch_validators", group="bravo")) == 6,
+            )
+            assert page.value("stakewatch_validator_client_keys", validator_client="validators-1") == 6
+            assert page.value("stakewatch_validator_client_keys_missing") == 20
+            page = await exporter.wait_for(
+                "settled duties of alpha",
+                lambda page: sum(page.values("stakewatch_attestation_duties_total", group="alpha")) >= 20,
+                60,
+            )
+            duties = page.value("stakewatch_attestation_duties_total", group="alpha")
+            slots = sum(page.values("stakewatch_network_proposals_total"))
+            keymanager.local = bravo
+            page = await exporter.wait_for(
+                "four more keys",
+                lambda page: sum(page.values("stakewatch_validators", group="bravo")) == 10,
+            )
+            assert page.value("stakewatch_attestation_duties_total", group="alpha") >= duties
+            assert sum(page.values("stakewatch_network_proposals_total")) >= slots
+            keymanager.local = [*bravo[:3], *bravo[4:]]
+            page = await exporter.wait_for(
+                "one key less",
+                lambda page: sum(page.values("stakewatch_validators", group="bravo")) == 9,
+            )
+            assert "keys_changed" in exporter.logged.getvalue()
+    await server.stop()
