@@ -1,11 +1,9 @@
-"""The samples of groups, keys and network that come from the ledger, a function for each section."""
+"""The samples of groups and network that come from the ledger, a function for each section of the page."""
 
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
-from stakewatch.ethereum.beacon_api import Validator
 from stakewatch.ethereum.clock import SlotClock
 from stakewatch.ethereum.rewards import RewardSource
 from stakewatch_exporter import families
@@ -14,13 +12,11 @@ from stakewatch_exporter.duty_book import ProposalResult
 from stakewatch_exporter.epoch_result import Recent
 from stakewatch_exporter.exposition import Sample
 from stakewatch_exporter.families import Family
-from stakewatch_exporter.figures import GroupFigures, live_keys, missing, slashed_keys
-from stakewatch_exporter.keys import Key
+from stakewatch_exporter.figures import GroupFigures, missing
 from stakewatch_exporter.ledger import Ledger
 from stakewatch_exporter.seats import seats_by_group
 
 _WEI_PER_GWEI = 10**9
-_FEWEST_SHOWN_MISSES = 2
 
 
 # ---- what a new state or result changes
@@ -238,82 +234,3 @@ def _coming_samples(ledger: Ledger, clock: SlotClock) -> Iterable[Sample]:
         else:
             continue
         yield Sample(families.NEXT_DUTY, {"group": name, "duty": "sync_committee"}, clock.start_of(slot))
-
-
-# ---- single keys
-
-
-@dataclass(frozen=True)
-class KeyFigures:
-    """What the section of single keys shows, copied, so that it can be written in a thread; by index."""
-
-    keys: Mapping[int, Key]
-    validators: Mapping[int, Validator]
-    earned: Mapping[int, int]
-    misses: Mapping[int, int]
-    slashed: tuple[int, ...]
-    live: tuple[int, ...]
-    disabled: frozenset[str]
-
-
-NO_KEYS = KeyFigures({}, {}, {}, {}, (), (), frozenset())
-
-
-def key_figures(ledger: Ledger) -> KeyFigures:
-    """Return a copy of what is known of single keys."""
-    known = ledger.keys.by_index
-    return KeyFigures(
-        keys=dict(known),
-        validators=ledger.readings[-1].validators if ledger.readings else {},
-        earned={index: account.earned for index, account in ledger.accounts.items()},
-        misses={
-            index: number
-            for index, number in sorted(ledger.book.misses.items())
-            if number >= _FEWEST_SHOWN_MISSES and index in known and known[index].group not in ledger.disabled
-        },
-        slashed=tuple(slashed_keys(ledger)),
-        live=tuple(index for index in sorted(live_keys(ledger)) if index in known),
-        disabled=ledger.disabled,
-    )
-
-
-def key_samples(figures: KeyFigures, *, limit: int, offender_limit: int) -> Iterable[Sample]:
-    """Return the samples of the family group `keys`, of as many keys as the limits let through."""
-    for index, key in list(figures.keys.items())[:limit]:
-        validator = figures.validators.get(index)
-        if validator is None:
-            continue
-        labels = _key_labels(index, key)
-        if index in figures.earned:
-            yield Sample(families.VALIDATOR_EARNED, labels, figures.earned[index])
-        yield Sample(families.VALIDATOR_BALANCE, labels, validator.balance)
-        if key.group not in figures.disabled:
-            # Rules take an active key that earns nothing for a loss; a disabled one must earn nothing.
-            yield Sample(families.VALIDATOR_ACTIVE, labels, int(validator.status.is_active))
-    for index, number in list(figures.misses.items())[:offender_limit]:
-        labels = _key_labels(index, figures.keys[index])
-        yield Sample(families.VALIDATOR_CONSECUTIVE_MISSES, labels, number)
-    for family, indices in (
-        (families.VALIDATOR_SLASHED, figures.slashed),
-        (families.VALIDATOR_LIVE_WHILE_DISABLED, figures.live),
-    ):
-        for index in indices[:offender_limit]:
-            yield Sample(family, _key_labels(index, figures.keys[index]), 1)
-
-
-def keys_cut(figures: KeyFigures, *, limit: int, offender_limit: int) -> dict[str, int]:
-    """Return by family how many keys the limits leave out."""
-    capped = (families.VALIDATOR_EARNED, families.VALIDATOR_BALANCE, families.VALIDATOR_ACTIVE)
-    left_out = max(0, len(figures.keys) - limit) if figures.validators else 0
-    cut = {family.name: left_out for family in capped}
-    for family, number in (
-        (families.VALIDATOR_CONSECUTIVE_MISSES, len(figures.misses)),
-        (families.VALIDATOR_SLASHED, len(figures.slashed)),
-        (families.VALIDATOR_LIVE_WHILE_DISABLED, len(figures.live)),
-    ):
-        cut[family.name] = max(0, number - offender_limit)
-    return cut
-
-
-def _key_labels(index: int, key: Key) -> dict[str, str]:
-    return {"group": key.group, "validator_index": str(index), "pubkey": key.pubkey}

@@ -109,14 +109,10 @@ def live_keys(ledger: Ledger) -> frozenset[int]:
 
 def slashed_keys(ledger: Ledger) -> list[int]:
     """Return our slashed validators: by the last reading, and by blocks that are newer."""
-    slashed: set[int] = set()
-    if ledger.readings:
-        slashed.update(
-            index for index, validator in ledger.readings[-1].validators.items() if validator.is_slashed
-        )
+    slashed = set(ledger.slashed)
     for outcome in ledger.recent().values():
         slashed.update(outcome.proposer_slashings, outcome.attester_slashings)
-    return sorted(slashed.intersection(ledger.keys.by_index))
+    return sorted(index for index in slashed if index in ledger.keys.by_index)
 
 
 def missing(ledger: Ledger) -> dict[str, dict[int, int]]:

@@ -97,6 +97,7 @@ class Ledger:
         self.revision = 0
         self.upcoming: dict[int, int] = {}
         self.orphans: set[tuple[int, int]] = set()
+        self.slashed: frozenset[int] = frozenset()
         self._membership: tuple[int, Membership] | None = None
 
     @property
@@ -146,6 +147,7 @@ class Ledger:
                 for index, key in self.keys.by_index.items()
                 if index in validators
             }
+        self.slashed = frozenset(index for index, one in validators.items() if one.is_slashed)
         self.readings.append(Reading(epoch, slot, MappingProxyType(dict(validators)), earned))
         del self.readings[:-READINGS_KEPT]
 

@@ -1,7 +1,6 @@
 """Which group each validator index belongs to, as an array, for figures over a million validators."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,27 +10,31 @@ from stakewatch_exporter.keys import Key
 _NOBODY = -1
 
 
-@dataclass(frozen=True)
 class Membership:
-    """`names` numbers the groups; `numbers` (int32, by validator index) is a group's number or -1.
+    """`names` numbers the groups; `indices` (int64, ascending) are all our validators.
 
-    `indices` (int64, ascending) are all our validators.
+    `numbers` (int16, by validator index) is a group's number or -1; it grows with the indices asked for.
     """
 
-    names: tuple[str, ...]
-    numbers: npt.NDArray[np.int32]
-    indices: npt.NDArray[np.int64]
+    def __init__(
+        self, names: tuple[str, ...], numbers: npt.NDArray[np.int16], indices: npt.NDArray[np.int64]
+    ) -> None:
+        self.names = names
+        self.numbers = numbers
+        self.indices = indices
 
-    def of(self, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
+    def of(self, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.int16]:
         """Return the groups' numbers of validators, -1 for those of nobody."""
-        if not len(self.numbers):
-            return np.full(len(indices), _NOBODY, dtype=np.int32)
-        inside = indices < len(self.numbers)
-        return np.where(inside, self.numbers[np.where(inside, indices, 0)], _NOBODY)
+        lacking = int(indices.max(initial=0)) + 1 - len(self.numbers)
+        if lacking > 0:
+            self.numbers = np.concatenate([self.numbers, np.full(lacking, _NOBODY, dtype=np.int16)])
+        numbers: npt.NDArray[np.int16] = self.numbers[indices]
+        return numbers
 
     def counts(self, indices: npt.NDArray[np.integer]) -> dict[str, int]:
         """Return how many of the validators belong to each group; groups without any are left out."""
-        found = np.bincount(self.of(indices) + 1, minlength=len(self.names) + 1)[1:]
+        numbers = self.of(indices)
+        found = np.bincount(numbers[numbers != _NOBODY], minlength=len(self.names))
         return {self.names[number]: int(found[number]) for number in np.flatnonzero(found)}
 
     def by_group(self) -> dict[str, npt.NDArray[np.int64]]:
@@ -44,6 +47,6 @@ def membership(names: Sequence[str], keys: Mapping[int, Key]) -> Membership:
     """Return the membership of known keys, which are given by validator index."""
     numbered = {name: number for number, name in enumerate(names)}
     indices = np.array(sorted(keys), dtype=np.int64)
-    numbers = np.full(int(indices[-1]) + 1 if len(indices) else 0, _NOBODY, dtype=np.int32)
+    numbers = np.full(int(indices[-1]) + 1 if len(indices) else 0, _NOBODY, dtype=np.int16)
     numbers[indices] = [numbered[keys[index].group] for index in indices.tolist()]
     return Membership(tuple(names), numbers, indices)

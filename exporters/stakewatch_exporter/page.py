@@ -38,11 +38,13 @@ class Page:
         self._checks: list[tuple[bytes, int]] = []
         self._lock = Lock()
 
-    def update(self, name: str, key: object, samples: Callable[[], Iterable[Sample]]) -> bool:
+    def update(
+        self, name: str, key: object, samples: Callable[[], Iterable[Sample]], *, are_many: bool = False
+    ) -> bool:
         """Write a section anew unless it was written for an equal key; return whether it was."""
         if self._sections[name].key == key:
             return False
-        self._sections[name] = _Section(key, render(self._network, samples()))
+        self._sections[name] = _Section(key, render(self._network, samples(), are_many=are_many))
         return True
 
     def is_current(self, name: str, key: object) -> bool:

@@ -9,18 +9,23 @@ import stakewatch
 from stakewatch.bundle.configuration import Configuration
 from stakewatch_exporter.agreement import Chain
 from stakewatch_exporter.duty_samples import (
-    NO_KEYS,
     counter_samples,
     figure_samples,
     head_samples,
-    key_figures,
-    key_samples,
-    keys_cut,
 )
 from stakewatch_exporter.epoch_result import Tier
 from stakewatch_exporter.exposition import Sample
 from stakewatch_exporter.figures import group_figures, shares, slashed_keys
 from stakewatch_exporter.follower import Follower
+from stakewatch_exporter.key_samples import (
+    NO_FAULTS,
+    key_faults,
+    key_figures,
+    key_samples,
+    keys_cut,
+    offender_samples,
+    offenders_cut,
+)
 from stakewatch_exporter.ledger import Ledger
 from stakewatch_exporter.page import Page
 from stakewatch_exporter.snapshot import (
@@ -36,7 +41,7 @@ from stakewatch_exporter.snapshot import (
 )
 
 # Those that change least stand first: what stands before a changed section is not checked anew.
-_SECTIONS = ("keys", "groups", "figures", "counters", "head", "nodes")
+_SECTIONS = ("keys", "groups", "offenders", "figures", "counters", "head", "nodes")
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,7 @@ class Publisher:
 
     def __init__(self, network: str) -> None:
         self.page = Page(network, _SECTIONS)
-        self._cut: Counter[str] = Counter(keys_cut(NO_KEYS, limit=0, offender_limit=0))
-        self._cut_of: object = None
+        self._cut: Counter[str] = Counter(keys_cut(0, limit=0) | offenders_cut(NO_FAULTS, limit=0))
         self._build = {"version": stakewatch.__version__, "revision": revision()}
 
     def publish(self, now: Knowledge) -> None:
@@ -112,22 +116,26 @@ class Publisher:
         if ledger is None:
             return
         book = ledger.book
-        reading = ledger.readings[-1] if ledger.readings else None
-        known = _Same(ledger, reading, book.latest, book.settled), tuple(slashed_keys(ledger))
-        if self.page.is_current("keys", known):
-            return
-        figures = key_figures(ledger)
         settings = now.configuration.exporter
         limit, offender_limit = settings.per_key_limit, settings.offender_limit
+        at_fault = _Same(ledger, book.latest, book.settled), tuple(slashed_keys(ledger)), ledger.keys.revision
+        if not self.page.is_current("offenders", at_fault):
+            faults = key_faults(ledger)
+            self.page.update("offenders", at_fault, lambda: offender_samples(faults, limit=offender_limit))
+            self._cut.update(offenders_cut(faults, limit=offender_limit))
+        reading = ledger.readings[-1] if ledger.readings else None
+        if self.page.is_current("keys", _Same(ledger, reading)):
+            return
+        figures = key_figures(ledger)
         await asyncio.to_thread(
             self.page.update,
             "keys",
-            known,
-            lambda: key_samples(figures, limit=limit, offender_limit=offender_limit),
+            _Same(ledger, reading),
+            lambda: key_samples(figures, limit=limit),
+            are_many=True,
         )
-        if reading is not self._cut_of:
-            self._cut_of = reading
-            self._cut.update(keys_cut(figures, limit=limit, offender_limit=offender_limit))
+        if reading is not None:
+            self._cut.update(keys_cut(len(figures.keys), limit=limit))
 
 
 class _Same:

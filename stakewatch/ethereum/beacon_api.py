@@ -48,12 +48,15 @@ class Status(StrEnum):
     @property
     def is_active(self) -> bool:
         """Whether the validator has duties."""
-        return self.value.startswith("active_")
+        return self in _ACTIVE
 
     @property
     def is_pending(self) -> bool:
         """Whether the validator is not active yet."""
         return self.value.startswith("pending_")
+
+
+_ACTIVE = frozenset({Status.ACTIVE_ONGOING, Status.ACTIVE_EXITING, Status.ACTIVE_SLASHED})
 
 
 @dataclass(frozen=True)

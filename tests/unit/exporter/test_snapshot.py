@@ -10,8 +10,8 @@ from stakewatch.bundle.configuration import Configuration, ExporterSettings, Nod
 from stakewatch.ethereum.specification import Specification
 from stakewatch_exporter.agreement import Chain
 from stakewatch_exporter.blocks import Anchor, BlockTree
-from stakewatch_exporter.duty_samples import key_figures, key_samples
 from stakewatch_exporter.follower import Follower
+from stakewatch_exporter.key_samples import key_figures, key_samples
 from stakewatch_exporter.ledger import Ledger
 from stakewatch_exporter.log import Changes
 from stakewatch_exporter.service import Service
@@ -68,7 +68,7 @@ def test_a_key_of_a_disabled_group_is_shown_but_not_as_one_that_should_earn() ->
     books = Ledger((alpha, replace(bravo, enabled=False)), BlockTree(Anchor(8, root(8))))
     books.read(1, 8, validators(dict.fromkeys(range(3), FULL)), {})
     shown: dict[str, set[str]] = {}
-    for sample in key_samples(key_figures(books), limit=10, offender_limit=10):
+    for sample in key_samples(key_figures(books), limit=10):
         shown.setdefault(sample.family.name, set()).add(sample.labels["validator_index"])
     assert shown == {
         "stakewatch_validator_earned_gwei": {"0", "1", "2"},
