@@ -112,6 +112,7 @@ async def _check(configuration: Configuration, console: Console) -> bool:
         watches = service.fleet.watches
         for _ in range(2):
             await asyncio.gather(*(service.watch(watch) for watch in watches))
+        keys_are_told = await service.keys.ask()
         checks = service.fleet.checks(service.chain)
         table = Table("instance", "role", "version", "healthy", "why not", title="Nodes")
         for watch in watches:
@@ -126,8 +127,12 @@ async def _check(configuration: Configuration, console: Console) -> bool:
                 "" if healthy else "\n".join([watch.contact.failure] if not watch.contact.is_up else reasons),
             )
             table.add_row(*map(Text, row))
+        for instance, role, failure in keys_are_told:
+            table.add_row(*map(Text, (instance, role, "", "no" if failure else "yes", failure)))
         console.print(table)
-        return all(is_healthy(watch, checks[watch.node.instance]) for watch in watches)
+        return not any(failure for _, _, failure in keys_are_told) and all(
+            is_healthy(watch, checks[watch.node.instance]) for watch in watches
+        )
 
 
 @click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -70,10 +70,7 @@ class KeyWatch:
     async def round(self, surroundings: Callable[[], Surroundings]) -> bool:
         """Look at everything once; return whether the groups or their keys are others now. Never raises."""
         self._rounds += 1
-        await asyncio.gather(
-            *(watch.round() for watch in self.keymanagers.watches),
-            *(signer.round() for signer in self.signers),
-        )
+        await self._ask_all()
         await self._read_files()
         await self._search_credentials(surroundings())
         known = Known(
@@ -98,6 +95,20 @@ class KeyWatch:
             next="figures go on with the new keys",
         )
         return True
+
+    async def ask(self) -> list[tuple[str, str, str]]:
+        """Ask every keymanager and signer once; return instance, role, and why it does not answer."""
+        await self._ask_all()
+        return [
+            *((watch.client.instance, "keymanager", watch.failure) for watch in self.keymanagers.watches),
+            *((watch.signer.instance, "signer", watch.failure) for watch in self.signers),
+        ]
+
+    async def _ask_all(self) -> None:
+        await asyncio.gather(
+            *(watch.round() for watch in self.keymanagers.watches),
+            *(signer.round() for signer in self.signers),
+        )
 
     def pause_seconds(self) -> float:
         """Return the pause until the next round: short at first, while a source has told nothing."""

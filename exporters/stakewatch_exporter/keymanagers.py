@@ -38,6 +38,7 @@ class KeymanagerWatch:
         self.keys = KeyList(settings.keys_interval_seconds * KEPT_ROUNDS)
         self.traffic = Traffic(client)
         self.answered_at = 0.0
+        self.failure = "not asked yet"
         self._token_file = client.keymanager.token_file
         self._changes = changes
         self._quiet_until = 0.0
@@ -63,6 +64,7 @@ class KeymanagerWatch:
         except (RequestError, TokenError) as error:
             if isinstance(error, RequestError) and error.retry_after_seconds:
                 self._quiet_until = time.monotonic() + error.retry_after_seconds
+            self.failure = str(error)
             self._changes.report(
                 thing,
                 error.outcome if isinstance(error, RequestError) else "token",
@@ -73,7 +75,7 @@ class KeymanagerWatch:
                 next="its keys count as before until it answers",
             )
             return
-        self.answered_at = time.time()
+        self.answered_at, self.failure = time.time(), ""
         self.keys.take(keys)
         self._changes.settle(
             thing, "ok", "keymanager_answers_again", validator_client=self.client.instance, keys=len(keys)

@@ -28,6 +28,7 @@ class SignerWatch:
         self.traffic = Traffic(signer)
         self.is_tried = False
         self.is_up = False
+        self.failure = "not asked yet"
         self._changes = changes
         self._quiet_until = 0.0
         self._api = Web3SignerApi(
@@ -49,7 +50,7 @@ class SignerWatch:
         try:
             keys = await self._api.keys()
         except RequestError as error:
-            self.is_up = False
+            self.is_up, self.failure = False, str(error)
             if error.retry_after_seconds:
                 self._quiet_until = time.monotonic() + error.retry_after_seconds
             self._changes.report(
@@ -62,7 +63,7 @@ class SignerWatch:
                 next="its keys count as before until it answers",
             )
             return
-        self.is_up = True
+        self.is_up, self.failure = True, ""
         self.keys.take(keys)
         self._changes.settle(thing, "ok", "signer_answers_again", signer=self.signer.instance, keys=len(keys))
 

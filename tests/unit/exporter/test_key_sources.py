@@ -213,6 +213,16 @@ async def test_what_clients_and_signers_hold_is_told_with_what_they_lack(tmp_pat
         assert here.values("node_up") == {("signer-1",): 0}
 
 
+async def test_who_does_not_answer_is_told_with_the_reason(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        here.second.status = 500
+        here.signer.status = 404
+        told = {(instance, role): failure for instance, role, failure in await here.watch.ask()}
+        assert told["vc-1", "keymanager"] == ""
+        assert "it answered 500" in told["vc-2", "keymanager"]
+        assert "it answered 404" in told["signer-1", "signer"]
+
+
 async def test_keys_in_two_clients_are_counted_until_one_lets_them_go(tmp_path: Path) -> None:
     async with scene(tmp_path) as here:
         await here.round()
@@ -273,9 +283,10 @@ async def test_a_hundred_thousand_keys_do_not_hold_up_the_loop(tmp_path: Path) -
         async def tick() -> None:
             nonlocal longest
             while True:
-                start = time.monotonic()
+                # The time that this thread worked, which other processes do not change.
+                start = time.thread_time()
                 await asyncio.sleep(0.01)
-                longest = max(longest, time.monotonic() - start)
+                longest = max(longest, time.thread_time() - start)
 
         ticking = asyncio.create_task(tick())
         assert await here.round()
