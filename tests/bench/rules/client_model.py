@@ -11,12 +11,15 @@ import numpy as np
 import yaml
 
 from tests.bench.rules.board import Board, Numbers, Values
-from tests.bench.rules.fleet import NAMESPACE, Machine, Process
+from tests.bench.rules.fleet import NAMESPACE, SIGNED_REMOTELY, Process
 from tests.bench.rules.truth import SLOT_SECONDS, Truth
 
 _HEALTHY = Path(__file__).with_name("healthy.yaml")
+_ABSENT = "absent"
+_MONTH_SECONDS = 30 * 86_400
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SWING_SECONDS = 5_000
+_PROBED_AFTER_SECONDS = 20
 _MAPPED = frozenset({"erigon", "reth"})
 Spec = Mapping[str, Any]
 
@@ -27,7 +30,14 @@ def load_healthy() -> Mapping[str, Mapping[str, Spec]]:
     return {
         component: {name: one if isinstance(one, dict) else {"value": one} for name, one in metrics.items()}
         for component, metrics in content.items()
+        if component != _ABSENT
     }
+
+
+def load_absent() -> Mapping[str, str]:
+    """Return what a healthy fleet does not show: series to reason."""
+    content: dict[str, str] = yaml.safe_load(_HEALTHY.read_text(encoding="utf-8"))[_ABSENT]
+    return content
 
 
 class ClientModel:
@@ -41,7 +51,9 @@ class ClientModel:
         self._targets: list[_Target] = []
         for process in fleet.processes.values():
             component = f"{process.implementation}_{process.role}"
-            metrics = healthy.get(component) or healthy[process.implementation]
+            metrics = dict(healthy.get(component) or healthy[process.implementation])
+            if process.role == "validator" and process.implementation in SIGNED_REMOTELY:
+                metrics |= healthy[f"{component}-remote"]
             target = self._target(process.labels, process)
             target.add_all(metrics, keys=self._keys(process))
             self._add_container(process, healthy)
@@ -55,7 +67,10 @@ class ClientModel:
                 "instance": f"kube-state-metrics-{machine.cluster}",
             }
             self._target(state, None, up=False).add_all(
-                _with_labels(healthy["kube-state-metrics-machine"], machine=machine)
+                _filled(
+                    healthy["kube-state-metrics-machine"],
+                    {"machine": machine.instance, "zone": machine.zone},
+                )
             )
         for number, (cluster, region) in enumerate(
             sorted({(one.cluster, one.region) for one in fleet.machines})
@@ -65,7 +80,7 @@ class ClientModel:
                 {"job": "kube-state-metrics", **place, "instance": f"kube-state-metrics-{cluster}"}, None
             )
             if number == 0:
-                for name in ("prometheus", "alertmanager"):
+                for name in ("prometheus", "alertmanager", "alloy", "cert-manager"):
                     self._target({"job": name, **place, "instance": f"{name}-1"}, None).add_all(healthy[name])
 
     def start(self) -> None:
@@ -78,8 +93,15 @@ class ClientModel:
         for target in self._targets:
             target.update(at)
 
-    def _target(self, labels: Mapping[str, str], process: Process | None, *, up: bool = True) -> "_Target":
-        target = _Target(self._board, self._truth, labels, process, up=up)
+    def _target(
+        self,
+        labels: Mapping[str, str],
+        process: Process | None,
+        *,
+        up: bool = True,
+        about: Process | None = None,
+    ) -> "_Target":
+        target = _Target(self._board, self._truth, labels, process, up=up, about=about or process)
         self._targets.append(target)
         return target
 
@@ -114,47 +136,57 @@ class ClientModel:
         self._target({**sandbox, "id": f"/kubepods/{process.pod}/pause"}, None, up=False).add_all(
             {"container_memory_rss": {"value": 3e5}, "container_memory_working_set_bytes": {"value": 3e5}}
         )
-        state = {
-            "job": "kube-state-metrics",
-            **place,
-            "instance": f"kube-state-metrics-{process.cluster}",
-            **pod,
+        state = {"job": "kube-state-metrics", **place, "instance": f"kube-state-metrics-{process.cluster}"}
+        filling = {
+            "pod": process.pod,
+            "container": process.implementation,
+            "machine": process.machine,
+            "statefulset": process.instance,
+            "claim": f"data-{process.pod}",
+            "volume": f"pvc-{process.instance}",
+            "volume_id": f"vol-{zlib.crc32(process.pod.encode()):017x}",
         }
-        self._target(state, None, up=False).add_all(
-            _with_labels(healthy["kube-state-metrics-pod"], process=process)
-        )
+        parts = [("kube-state-metrics-pod", state)]
+        if process.role in {"beacon", "execution"}:
+            csi = {"job": "ebs-csi-node", **place, "instance": process.machine}
+            parts += [
+                ("kube-state-metrics-volume", state),
+                ("kubelet-volume", kubelet),
+                ("aws-ebs-csi-driver", csi),
+            ]
+        for name, labels in parts:
+            target = self._target(labels, None, up=False, about=process)
+            target.add_all(_filled(healthy[name], filling))
 
 
-def _with_labels(
-    metrics: Mapping[str, Spec], *, process: Process | None = None, machine: Machine | None = None
-) -> Mapping[str, Spec]:
-    """Return specifications with the labels that depend on a pod or a machine filled in."""
-    known: dict[str, tuple[str, str]] = {}
-    if process is not None:
-        known = {"node": ("node", process.machine), "container": ("container", process.implementation)}
-    if machine is not None:
-        known = {
-            "node": ("node", machine.instance),
-            "zone": ("label_topology_kubernetes_io_zone", machine.zone),
-        }
+def _filled(metrics: Mapping[str, Spec], filling: Mapping[str, str]) -> Mapping[str, Spec]:
+    """Return specifications with names such as `{pod}` in their labels filled in."""
     return {
         name: {
             **spec,
-            "labels": {
-                **spec.get("labels", {}),
-                **dict(known[one] for one in (*spec.get("pod_labels", ()), *spec.get("machine_labels", ()))),
-            },
+            "labels": {label: text.format_map(filling) for label, text in spec.get("labels", {}).items()},
         }
         for name, spec in metrics.items()
     }
 
 
 class _Target:
-    """One target's series: those of a process that is down end, and begin anew with its next start."""
+    """One target's series: those of a process that is down end, and begin anew with its next start.
+
+    `about` is the process that quantities are taken from, also where the target itself lives on.
+    """
 
     def __init__(
-        self, board: Board, truth: Truth, labels: Mapping[str, str], process: Process | None, *, up: bool
+        self,
+        board: Board,
+        truth: Truth,
+        labels: Mapping[str, str],
+        process: Process | None,
+        *,
+        up: bool,
+        about: Process | None,
     ) -> None:
+        self._about = about
         self._board, self._truth, self._labels, self._process = board, truth, labels, process
         self._up = board.add("up", labels) if up else None
         self._constant: list[tuple[int, float]] = []
@@ -213,8 +245,8 @@ class _Target:
 
     def _add(self, name: str, spec: Spec, labels: Mapping[str, str]) -> None:
         own = {**self._labels, **labels}
-        if "mean" in spec:
-            self._add_histogram(name, spec, own)
+        if "mean" in spec or "summary" in spec:
+            self._add_distribution(name, spec, own)
             return
         number = self._board.add(name, own)
         if "rate" in spec:
@@ -226,33 +258,44 @@ class _Target:
         else:
             self._constant.append((number, spec["value"]))
 
-    def _add_histogram(self, name: str, spec: Spec, labels: Mapping[str, str]) -> None:
-        rate, mean = spec["rate"], spec["mean"]
-        scale = 1.0 if mean < _BOUNDS[-1] else 1000.0
-        for bound in (*(bound * scale for bound in _BOUNDS), math.inf):
-            # Spread evenly from 0.4 to 1.6 times the mean.
-            share = min(1.0, max(0.0, (bound / mean - 0.4) / 1.2))
-            shown = "+Inf" if math.isinf(bound) else f"{bound:g}"
-            number = self._board.add(f"{name}_bucket", labels, le=shown)
-            self._growing.append((number, rate * share, 0))
+    def _ready(self, at: float, _: float) -> float:
+        """Return 1 for a pod that has passed its readiness probe since its start."""
+        if self._about is None:
+            return 1.0
+        instance = self._about.instance
+        down = self._truth.is_down(instance, at)
+        return float(not down and at - self._truth.started(instance, at) >= _PROBED_AFTER_SECONDS)
+
+    def _add_distribution(self, name: str, spec: Spec, labels: Mapping[str, str]) -> None:
+        """Add a histogram or a summary; observations spread evenly from 0.4 to 1.6 times the mean."""
+        rate, mean = spec["rate"], spec.get("mean") or spec["summary"]
+        if "mean" in spec:
+            scale = 1.0 if mean < _BOUNDS[-1] else 1000.0
+            for bound in (*(bound * scale for bound in _BOUNDS), math.inf):
+                share = min(1.0, max(0.0, (bound / mean - 0.4) / 1.2))
+                shown = "+Inf" if math.isinf(bound) else f"{bound:g}"
+                number = self._board.add(f"{name}_bucket", labels, le=shown)
+                self._growing.append((number, rate * share, 0))
+        else:
+            number = self._board.add(name, labels, quantile="0.95")
+            self._constant.append((number, 1.55 * mean))
         self._growing.append((self._board.add(f"{name}_sum", labels), rate * mean, 0))
         self._growing.append((self._board.add(f"{name}_count", labels), rate, 0))
 
     def _quantity(self, name: str) -> Callable[[float, float], float]:
+        """Return what gives a quantity of the truth from the time and the process' age."""
         truth = self._truth
         sync = truth.noise.seconds_to_sync
-        match name:
-            case "time":
-                return lambda at, _: at
-            case "start":
-                return lambda at, age: at - age
-            case "clock":
-                return lambda at, _: truth.slot_at(at)
-            case "head":
-                return lambda at, age: truth.slot_at(at - 4) - max(0.0, (sync - age) // SLOT_SECONDS)
-            case "peers":
-                return lambda _, age: float(int(min(64, age / 4)))
-        raise ValueError(f"there is no quantity {name!r} to follow")
+        quantities: dict[str, Callable[[float, float], float]] = {
+            "time": lambda at, _: at,
+            "next_month": lambda at, _: at + _MONTH_SECONDS,
+            "start": lambda at, age: at - age,
+            "clock": lambda at, _: truth.slot_at(at),
+            "head": lambda at, age: truth.slot_at(at - 4) - max(0.0, (sync - age) // SLOT_SECONDS),
+            "peers": lambda _, age: float(int(min(64, age / 4))),
+            "ready": self._ready,
+        }
+        return quantities[name]
 
 
 def _label_sets(spec: Spec, keys: list[str]) -> Iterator[Mapping[str, str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from tests.bench.rules.board import Board, Numbers
-from tests.bench.rules.fleet import NETWORK, Group, Process
+from tests.bench.rules.fleet import NETWORK, SIGNED_REMOTELY, Group, Process
 from tests.bench.rules.node_model import NodeModel
 from tests.bench.rules.truth import EPOCH_SECONDS, SLOT_SECONDS, SLOTS_PER_EPOCH, Truth
 
@@ -88,6 +88,7 @@ class ExporterModel:
         }
         self._add_network()
         self._add_itself()
+        self._add_signers()
         self._requests = [
             (node, self._add_requests(node.process, endpoint))
             for node in self._nodes
@@ -423,6 +424,23 @@ class ExporterModel:
         )
         self._processed_slot = add("stakewatch_last_processed_slot")
         self._processed_epoch = add("stakewatch_last_processed_epoch")
+
+    def _add_signers(self) -> None:
+        for process in self._truth.fleet.of_role("signer"):
+            labels = process.watched_labels
+            remote = sum(
+                count
+                for client, count in self._keys_by_client().items()
+                if self._truth.fleet.processes[client].implementation in SIGNED_REMOTELY
+                and self._truth.fleet.processes[client].cluster == process.cluster
+            )
+            for name, value in (
+                ("node_up", 1),
+                ("node_healthy", 1),
+                ("signer_keys", remote),
+                ("signer_keys_missing", 0),
+            ):
+                self._constants.append((self._board.add(f"stakewatch_{name}", {**EXPORTER, **labels}), value))
 
     def _keys_by_client(self) -> dict[str, int]:
         counts: dict[str, int] = {}

@@ -7,6 +7,8 @@ NETWORK = "mainnet"
 NAMESPACE = "staking"
 BEACON = ("lighthouse", "prysm", "teku", "nimbus", "lodestar")
 EXECUTION = ("geth", "nethermind", "besu", "erigon", "reth")
+# Keys of these clients are in a remote signer; of the others, on their disk.
+SIGNED_REMOTELY = ("teku", "lodestar")
 VALIDATOR = ("lighthouse", "prysm", "teku", "nimbus", "lodestar")
 _CLUSTERS = (("eks-1", "eu-west-1"), ("eks-2", "eu-central-1"))
 
@@ -116,6 +118,7 @@ def spread_fleet(*, keys: int = 10_000, groups: int = 40, nodes: int = 60) -> Fl
         own = [name for name in pairing if processes[name].cluster == process.cluster]
         primary = number // 2 % len(own)
         uses[process.instance] = (own[primary], own[(primary + 1) % len(own)])
+    processes.update(_helpers(pairs + clients))
     return Fleet(
         processes=processes,
         machines=_machines(processes.values()),
@@ -142,6 +145,7 @@ def shared_fleet(*, keys: int = 10_000, groups: int = 40, others: int = 10) -> F
         uses[process.instance] = (
             (nodes[0], None) if number < groups // 2 else (nodes[further], nodes[further + 1])
         )
+    processes.update(_helpers(12 + count))
     return Fleet(
         processes=processes,
         machines=_machines(processes.values()),
@@ -161,6 +165,16 @@ def _nodes(pairs: int) -> tuple[dict[str, Process], dict[str, str]]:
         processes[beacon.instance], processes[execution.instance] = beacon, execution
         pairing[beacon.instance] = execution.instance
     return processes, pairing
+
+
+def _helpers(machine_offset: int) -> dict[str, Process]:
+    """Return a remote signer and a relay proxy for each cluster."""
+    helpers = [
+        _process(role, (implementation,), number, machine_offset=machine_offset)
+        for role, implementation in (("signer", "web3signer"), ("relay", "mev-boost"))
+        for number in range(len(_CLUSTERS))
+    ]
+    return {process.instance: process for process in helpers}
 
 
 def _process(
