@@ -19,6 +19,7 @@ from stakewatch.bundle.configuration import Configuration, load_configuration
 from stakewatch.bundle.problems import named
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch_exporter import log
+from stakewatch_exporter.memory import return_large_blocks
 from stakewatch_exporter.service import Service, running
 from stakewatch_exporter.snapshot import is_healthy
 
@@ -159,6 +160,7 @@ def command(*, config: Path, listen: str | None, check: bool, debug: bool) -> No
     if check:
         log.write_to(sys.stderr, logging.ERROR)
         sys.exit(0 if asyncio.run(_check(configuration, Console())) else 1)
+    return_large_blocks()
     asyncio.run(_run(configuration))
 
 
