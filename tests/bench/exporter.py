@@ -41,6 +41,7 @@ _DELAY_POLLS_PER_SECOND = 4
 _QUIET_SLOTS = 4
 _SETTLING_SECONDS = 6.0
 _SHOWN_WRONG = 12
+_MANY_KEYS = "many keys in 200 groups"
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,7 @@ async def measure(console: Console, *, quick: bool) -> list[Figure]:
             jobs = {
                 **{tier: replace(small, without=TIERS[tier]) for tier in ("json_watched", "blocks")},
                 **{f"ssz of {scale.validators:,}": scale for scale in growing},
+                _MANY_KEYS: replace(growing[-1], watched=4_000 if quick else 100_000, groups=200),
             }
             async with asyncio.TaskGroup() as group:
                 timing = group.create_task(at_real_pace(folder / "delay", session, slots=3 if quick else 12))
@@ -227,6 +229,8 @@ async def measure(console: Console, *, quick: bool) -> list[Figure]:
         Figure("json_fetched_mib_per_epoch", network.bytes_per_epoch / 2**20, "MiB"),
         Figure("cpu_exponent", exponent(counts, [one.cpu_seconds_per_epoch for one in grown]), "", "<= 1.05"),
         Figure("rss_exponent", exponent(counts, [one.peak_mebibytes for one in grown]), "", "<= 1.05"),
+        Figure("many_keys_cpu_seconds_per_epoch", runs[_MANY_KEYS].cpu_seconds_per_epoch, "s"),
+        Figure("many_keys_peak_rss_mib", runs[_MANY_KEYS].peak_mebibytes, "MiB"),
         Figure("wrong_figures", sum(len(one.comparison.wrong) for one in everything), "", "== 0"),
         Figure("compared_figures", sum(one.comparison.compared for one in everything), "", "> 5000"),
         Figure("wrong_tiers", sum(one.tier != tier for tier, one in expected.items()), "", "== 0"),
