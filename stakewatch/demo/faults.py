@@ -75,10 +75,16 @@ FAULTS: tuple[DemoFault, ...] = (
     _fault(
         "execution-down",
         "an execution node dies",
-        "its JSON-RPC refuses connections, so the exporter says it is down before any client metric does",
+        "its JSON-RPC refuses connections, so the exporter says it is down before any client metric does; "
+        "its beacon node says so too, and is held back because the page already names the cause",
         "down",
         {"instance": "execution-3"},
-        (Expectation("ExecutionNodeDown", {"instance": "execution-3"}),),
+        (
+            Expectation("ExecutionNodeDown", {"instance": "execution-3"}),
+            Expectation(
+                "BeaconNodeExecutionOffline", {"instance": "beacon-3"}, inhibited_by="ExecutionNodeDown"
+            ),
+        ),
     ),
     _fault(
         "beacon-errors",
