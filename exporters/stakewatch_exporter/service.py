@@ -30,6 +30,7 @@ from stakewatch_exporter.publisher import Knowledge, Publisher
 from stakewatch_exporter.server import Pages, serving
 from stakewatch_exporter.snapshot import Fleet, is_healthy, is_on_chain, network_state
 from stakewatch_exporter.state_keeper import StateKeeper
+from stakewatch_exporter.wall_clock import report_clock
 
 _SHORTEST_PAGE_SECONDS = 1.0
 _LONGEST_PAGE_SECONDS = 5.0
@@ -291,6 +292,8 @@ class Service:
         await watch.round(self._clock_for(watch))
         if isinstance(watch, ExecutionWatch):
             watch.newest_payload = newest_payload
+        offsets = (one.contact.clock_offset_seconds for one in self.fleet.watches if one.contact.is_up)
+        report_clock([offset for offset in offsets if offset is not None], self._changes)
         self._nodes_at = max(
             (watch.contact.answered_at for watch in self.fleet.watches),
             default=0.0,
