@@ -28,7 +28,7 @@ COMPONENTS = dict.fromkeys(PLATFORM, "kube-state-metrics") | {
 
 @cache
 def truth() -> Truth:
-    return Truth(spread_fleet(keys=80, groups=8, nodes=12), NOISE)
+    return Truth(spread_fleet(keys=80, groups=20, nodes=20), NOISE)
 
 
 def shown(model: Model, name: str, **labels: str) -> list[float]:
