@@ -4,12 +4,15 @@ import sys
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from stakewatch.bundle.folder import find_bundle
 from stakewatch.cli.options import bundle_option, json_option
 from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.rules.junit import write_junit
+from stakewatch.rules.mismatch import differences
 from stakewatch.rules.promtool import Failure, Outcome
 from stakewatch.rules.suite import SuiteOutcome, run_suite
 
@@ -21,23 +24,32 @@ _MOST_ROWS = 50
 @click.option(
     "--rules",
     "rules",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH",
     help="Rule files (default: the bundle's).",
 )
 @click.option(
     "--tests",
     "tests",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH",
     help="Their tests (default: the bundle's).",
 )
+@click.option(
+    "--junit",
+    "junit",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write the result as JUnit XML.",
+)
 @json_option
-def command(bundle_folder: Path, rules: Path | None, tests: Path | None, *, as_json: bool) -> None:
+def command(
+    bundle_folder: Path, rules: Path | None, tests: Path | None, junit: Path | None, *, as_json: bool
+) -> None:
     """Run every promtool unit test under Prometheus 3 and 2, and find those that test nothing.
 
-    Works on any folder of Prometheus rules: name it with --rules and --tests. Exits 1 when a test fails on
-    either major, or passes only because promtool does not look.
+    Works on any rules and promtool tests: name a folder or a file of each with --rules and --tests. Exits 1
+    when a test fails on either major, or passes only because promtool does not look.
     """
     if rules is None or tests is None:
         bundle = find_bundle(bundle_folder)
@@ -53,6 +65,8 @@ def command(bundle_folder: Path, rules: Path | None, tests: Path | None, *, as_j
     with progress:
         task = progress.add_task("test", total=None)
         outcome = run_suite(rules, tests, lambda done, of: progress.update(task, completed=done, total=of))
+    if junit is not None:
+        write_junit(outcome, junit)
     if as_json:
         print_json(_as_data(outcome))
     else:
@@ -65,13 +79,12 @@ def _print(outcome: SuiteOutcome) -> None:
     output = console()
     failures = _by_failure(outcome)
     if failures:
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for title in ("promtool", "file", "test", "what"):
-            # Folded, not cut: two long lists of labels may differ only at their ends.
-            table.add_column(title, overflow="fold")
         for (place, failure), versions in list(failures.items())[:_MOST_ROWS]:
-            table.add_row(", ".join(versions), place, failure.test or "", _what(failure))
-        output.print(table)
+            title = f" “{failure.test}”" if failure.test else ""
+            output.print(
+                f"{place}{title}: {failure.message} (promtool {', '.join(versions)})", soft_wrap=True
+            )
+            _print_sides(output, failure)
         if len(failures) > _MOST_ROWS:
             output.print(f"and {len(failures) - _MOST_ROWS} more")
     for finding in outcome.guarded:
@@ -94,10 +107,19 @@ def _by_failure(outcome: SuiteOutcome) -> dict[tuple[str, Failure], list[str]]:
     return found
 
 
-def _what(failure: Failure) -> str:
-    if failure.expected is None and failure.got is None:
-        return failure.message
-    return f"{failure.message}\nexpected {failure.expected}\ngot {failure.got}"
+def _print_sides(output: Console, failure: Failure) -> None:
+    """Print where both sides differ, as a table where they are alerts."""
+    found = differences(failure)
+    if found:
+        # Folded, not cut: two long texts may differ only at their ends.
+        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 2))
+        for title in ("alert", "label", "expected", "got"):
+            table.add_column(title, overflow="fold")
+        for one in found:
+            table.add_row(one.of, one.name, one.expected or "-", one.got or "-")
+        output.print(table)
+    elif failure.expected is not None or failure.got is not None:
+        output.print(f"  expected {failure.expected}\n  got      {failure.got}", soft_wrap=True)
 
 
 def _place(run: Outcome, failure: Failure) -> str:

@@ -1,5 +1,6 @@
 """Prometheus rule files as types that know their lines, and the way back to YAML."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +110,28 @@ def rule_paths(folder: Path) -> tuple[Path, ...]:
             mend="rule files end in .yaml or .yml; name their folder",
         )
     return tuple(found)
+
+
+def files_with(place: Path, field: str) -> Iterator[Path]:
+    """Yield the YAML files of a folder and its sub-folders that have this field at the top, or the one file.
+
+    Names alone do not tell rules (`groups`) from tests (`tests`). A file of a folder that is no YAML is left
+    out, unless it looks as if it were meant. Raises InputError (file:line) for one that was.
+    """
+    paths = [place] if place.is_file() else sorted(place.rglob("*"))
+    for path in paths:
+        if not path.is_file() or (path.suffix not in _SUFFIXES and path != place):
+            continue
+        text = read_text(path)
+        if field not in text:
+            continue
+        try:
+            root = compose(text, path)
+            if isinstance(root, yaml.MappingNode) and field in entries(root, path, "the file"):
+                yield path
+        except InputError:
+            if path == place or re.search(rf"^{field}\s*:", text, re.MULTILINE):
+                raise
 
 
 def load_rule_files(folder: Path) -> tuple[RuleFile, ...]:

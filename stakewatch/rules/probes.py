@@ -118,13 +118,12 @@ def probe(scenario: Scenario, probed: Sequence[Probed], program: str) -> Answers
 
 def parse_samples(text: str) -> tuple[Mapping[str, str], ...]:
     """Return the labels of each sample in promtool's `{a="1", b="2"} 1E+00, {a="2"} 3E+00`."""
-    return tuple(
-        {
-            _unquoted(label["name"]): _unquoted(f'"{label["value"]}"')
-            for label in _LABEL.finditer(sample["labels"])
-        }
-        for sample in _SAMPLE.finditer(text)
-    )
+    return tuple(parse_labels(sample["labels"]) for sample in _SAMPLE.finditer(text))
+
+
+def parse_labels(text: str) -> Mapping[str, str]:
+    """Return the labels in promtool's `a="1", b="2"`."""
+    return {_unquoted(label["name"]): _unquoted(f'"{label["value"]}"') for label in _LABEL.finditer(text)}
 
 
 def identity(labels: Mapping[str, str]) -> Labels:

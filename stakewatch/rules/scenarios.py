@@ -10,7 +10,7 @@ import yaml
 from stakewatch.bundle.document import read_text
 from stakewatch.errors import InputError
 from stakewatch.promql import parse_duration
-from stakewatch.rules.files import RuleFile, compose, entries, load_rule_file
+from stakewatch.rules.files import RuleFile, files_with, load_rule_file
 from stakewatch.rules.unit_tests import UnitTestFile, load_unit_tests
 
 if TYPE_CHECKING or not yaml.__with_libyaml__:
@@ -71,7 +71,7 @@ def find_rule_files(place: Path) -> tuple[RuleFile, ...]:
 
     Raises InputError when there is none, or one is broken.
     """
-    found = tuple(load_rule_file(path) for path in _with_field(place, "groups"))
+    found = tuple(load_rule_file(path) for path in files_with(place, "groups"))
     if not found:
         raise InputError("no rule files here", where=str(place), mend="name their folder with --rules")
     return found
@@ -84,21 +84,11 @@ def find_scenarios(place: Path) -> tuple[Scenario, ...]:
     """
     loaded: dict[Path, RuleFile] = {}
     found: list[Scenario] = []
-    for path in _with_field(place, "tests"):
+    for path in files_with(place, "tests"):
         found += _scenarios(path, loaded)
     if not found:
         raise InputError("no tests of rules here", where=str(place), mend="name their folder with --tests")
     return tuple(found)
-
-
-def _with_field(place: Path, field: str) -> Iterator[Path]:
-    """Yield the YAML files with this field at the top: names alone do not tell rules from tests."""
-    paths = [place] if place.is_file() else sorted(place.rglob("*"))
-    for path in paths:
-        if path.is_file() and (path.suffix in _SUFFIXES or path == place):
-            root = compose(read_text(path), path)
-            if isinstance(root, yaml.MappingNode) and field in entries(root, path, "the file"):
-                yield path
 
 
 def _scenarios(path: Path, loaded: dict[Path, RuleFile]) -> Iterator[Scenario]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from stakewatch.bundle.checks import Finding
 from stakewatch.errors import InputError
 from stakewatch.programs.find import locate
-from stakewatch.rules.files import rule_paths
+from stakewatch.rules.files import files_with
 from stakewatch.rules.promtool import MAJORS, Outcome, run_unit_tests
-from stakewatch.rules.unit_tests import UnitTestFile, guard, load_unit_tests, unit_test_paths
+from stakewatch.rules.unit_tests import UnitTestFile, guard, load_unit_tests
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,16 @@ def run_suite(
 ) -> SuiteOutcome:
     """Run all test files below `tests` on both majors; every rule file below `rules` must be in one.
 
+    Both may be folders or single files.
     `report` hears how many of how many runs are done. Raises InputError when there are no rules, no tests or
     a test file is broken, StakewatchError when a promtool is missing.
     """
-    rule_files = rule_paths(rules)
-    test_files = [load_unit_tests(path) for path in unit_test_paths(tests)]
+    rule_files = tuple(files_with(rules, "groups"))
+    if not rule_files:
+        raise InputError("no rule files here", where=str(rules), mend="name their folder with --rules")
+    test_files = [load_unit_tests(path) for path in files_with(tests, "tests")]
+    if not test_files:
+        raise InputError("no tests of rules here", where=str(tests), mend="name their folder with --tests")
     versions = tuple(locate(major).version for major in MAJORS)
     guarded = [finding for test_file in test_files for finding in _guard(test_file)]
     guarded += _untested(rule_files, test_files)

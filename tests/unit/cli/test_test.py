@@ -64,6 +64,8 @@ def test_a_suite_that_passes_is_said_in_one_line(run: Run, suite: Suite, bundle:
 
 def test_any_folders_can_be_named(run: Run, suite: Suite, tmp_path: Path) -> None:
     asked = suite()
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "proofs").mkdir()
     assert run("test", "--rules", tmp_path / "theirs", "--tests", tmp_path / "proofs").code == 0
     assert asked == [(tmp_path / "theirs", tmp_path / "proofs")]
 
@@ -78,7 +80,26 @@ def test_a_failure_on_one_major_alone_is_a_failure(run: Run, suite: Suite, bundl
     assert "3.15.0" not in row
     assert "fires after two minutes" in row
     assert "expected [0: Labels]" in answer.out
-    assert "got []" in answer.out
+    assert "got      []" in answer.out
+
+
+def test_a_path_that_is_not_there_is_an_error_before_anything_runs(
+    run: Run, suite: Suite, tmp_path: Path
+) -> None:
+    asked = suite()
+    assert run("test", "--rules", tmp_path / "none", "--tests", tmp_path).code == 2
+    assert asked == []
+
+
+def test_alerts_that_differ_are_a_table_of_labels(run: Run, suite: Suite, bundle: Path) -> None:
+    expected = 'Labels:{alertname="A", instance="a", severity="critical"}\nAnnotations:{summary="s"}'
+    got = expected.replace("critical", "warning")
+    suite(on_three=(Failure(FILE, "A at 2m", expected=expected, got=got),))
+    out = run("test", "--bundle", bundle).out
+    assert [line.split() for line in out.splitlines()[1:3]] == [
+        ["alert", "label", "expected", "got"],
+        ["instance=a", "severity", "critical", "warning"],
+    ]
 
 
 def test_a_failure_on_both_majors_is_one_row(run: Run, suite: Suite, bundle: Path) -> None:
