@@ -114,12 +114,14 @@ def applies(fault: Fault, endpoint: str) -> bool:
 class Switch:
     """What is wrong at the moment; `hits` counts the answers that were spoilt.
 
-    `earlier` gives the name of an earlier block or state for `head` or a root.
+    `last` is the endpoint that was broken last. `earlier` gives the name of an earlier block or state for
+    `head` or a root.
     """
 
     endpoint: str | None = None
     fault: Fault | None = None
     hits: int = 0
+    last: str = ""
     earlier: Callable[[str], str] = str
     other_network: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = field(
         default=None, repr=False

@@ -29,7 +29,7 @@ from tests.bench.scene import EPOCHS_PAST, Scene
 from tests.bench.values import Watcher
 
 PAGE = Path("docs/exporter-faults.md")
-_SLOT_SECONDS = 0.4
+_SLOT_SECONDS = 1.0
 _BROKEN_EPOCHS = 1.25
 _MOST_EPOCHS = 2.0
 _POLL_SECONDS = 1.0
@@ -220,7 +220,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.faults", description=__doc__)
     parser.add_argument("--fault", action="append", choices=[fault.name for fault in Fault])
     parser.add_argument("--endpoint", action="append", choices=list(ENDPOINTS))
-    parser.add_argument("--together", type=int, default=7, help="how many exporters at a time")
+    parser.add_argument("--together", type=int, default=len(Fault), help="how many exporters at a time")
     parser.add_argument("--reports", type=Path, default=Path("build/reports"))
     options = parser.parse_args()
     console = Console(width=140)

@@ -33,6 +33,7 @@ _SOUND_EPOCHS, _BROKEN_EPOCHS = (2.0, 8.0), (0.2, 2.5)
 _WARM_SHARE = 0.25
 _TOLD_EVERY = 30
 _SEED = 24
+_SHOWN_WRONG = 5
 
 
 async def soak(hours: float, console: Console) -> list[Figure]:
@@ -61,7 +62,10 @@ async def soak(hours: float, console: Console) -> list[Figure]:
                 while time.time() < end:
                     exporter.process.expect_running()
                     page = await exporter.page()
+                    told = len(watcher.wrong)
                     await asyncio.to_thread(watcher.look, page, scene.head)
+                    for wrong in watcher.wrong[told:][:_SHOWN_WRONG]:
+                        console.print(f"  {switch.fault} of {switch.last}: {wrong}", highlight=False)
                     hour = (time.time() - began) * _REAL_SLOT_SECONDS / _SLOT_SECONDS / 3600
                     memory.append((hour, exporter.memory_mebibytes("VmRSS")))
                     if len(memory) % _TOLD_EVERY == 0:
@@ -79,8 +83,6 @@ async def soak(hours: float, console: Console) -> list[Figure]:
             )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    for wrong in watcher.wrong[:10]:
-        console.print(f"  {wrong}", highlight=False)
     falls = sum(" fell from " in wrong for wrong in watcher.wrong)
     warm = [point for point in memory if point[0] >= _WARM_SHARE * hours]
     slope = statistics.linear_regression(*zip(*warm, strict=True)).slope if len(warm) > 1 else float("nan")
@@ -103,6 +105,7 @@ async def _break(switch: Switch) -> None:
     while True:
         await asyncio.sleep(chance.uniform(*_SOUND_EPOCHS) * epoch_seconds)
         switch.fault, switch.endpoint = chance.choice(list(Fault)), chance.choice(list(ENDPOINTS))
+        switch.last = switch.endpoint
         await asyncio.sleep(chance.uniform(*_BROKEN_EPOCHS) * epoch_seconds)
         switch.endpoint = None
 

@@ -1,5 +1,6 @@
 """Whether what an exporter shows can be right, at any moment: while its node is broken as well as after."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import combinations, product
 
@@ -100,6 +101,8 @@ class Watcher:
     _earned: dict[str, tuple[int, float]] = field(default_factory=dict)
     _anchor: int | None = None
     _skipped: float = 0.0
+    _slots: Counter[str] = field(default_factory=Counter)
+    _proposals: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def look(self, page: Page, head: int) -> None:
         """Take in the next page."""
@@ -151,10 +154,12 @@ class Watcher:
                 if group == name and number != figures.get(status, 0):
                     self._say(f"{status} of {name} in epoch {epoch}: {number}, {figures.get(status, 0)}")
         for (name,), earned in page.table("validators_earned_gwei", "group").items():
-            first, base = self._earned.setdefault(name, (epoch, earned))
+            first, base = self._earned.get(name, (epoch, earned))
             expected = self._truly_earned(name, first, epoch)
             if earned - base != expected:
                 self._say(f"earned of {name} from epoch {first} to {epoch}: {earned - base}, {expected}")
+            # From here on the next time, so that a long watch costs no more than a short one.
+            self._earned[name] = (epoch, earned)
 
     def _truly_earned(self, name: str, first: int, last: int) -> int:
         if first == last:
@@ -178,14 +183,19 @@ class Watcher:
         proposed, missed = int(table.get(("proposed",), 0)), int(table.get(("missed",), 0))
         if self._anchor is None or proposed + missed == 0:
             return
-        known = self.truths.slots(self._anchor + 1, self._anchor + proposed + missed)
-        expected = known[_NETWORK].get("proposed", 0), known[_NETWORK].get("missed", 0)
-        if (proposed, missed) != expected:
-            self._say(f"slots proposed and missed: {proposed} and {missed}, not {expected}")
+        for slot in range(self._anchor + sum(self._slots.values()) + 1, self._anchor + proposed + missed + 1):
+            record = self.truths.chain.slots[slot]
+            result = "proposed" if record.has_block else "missed"
+            self._slots[result] += 1
+            group = int(self.truths.chain.registry.group[record.proposer_index])
+            if group >= 0:
+                self._proposals[truth.group_name(group), result] += 1
+        if (proposed, missed) != (self._slots["proposed"], self._slots["missed"]):
+            self._say(f"slots proposed and missed: {proposed} and {missed}, not {dict(self._slots)}")
         ours = page.table("proposals_total", "group", "result")
         for (name, result), number in ours.items():
-            if number != known[name].get(result, 0):
-                self._say(f"{result} of {name}: {number}, not {known[name].get(result, 0)}")
+            if number != self._proposals[name, result]:
+                self._say(f"{result} of {name}: {number}, not {self._proposals[name, result]}")
 
     def begin(self, anchor: int) -> None:
         """Note the slot that the exporter begins to count after."""
