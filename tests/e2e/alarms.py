@@ -17,6 +17,24 @@ from tests.e2e.ledger import Chapter
 # The rule looks back 2.3 epochs, and its data settle and wait for one more.
 _EPOCHS_LOOKED_BACK = 5
 _HANDED_OVER_KEYS = 5
+_ABOUT_INCOME = frozenset(
+    {
+        "ValidatorBalanceNotGrowing",
+        "ValidatorGroupNotEarning",
+        "ValidatorConsecutiveMisses",
+        "ValidatorMissingRepeatedly",
+    }
+)
+# What else befalls the keys behind a dead node.
+_OF_A_GROUP = (
+    "ValidatorProposalMissed",
+    "ValidatorAttestationBudgetBurnFast",
+    "ValidatorAttestationBudgetBurnSlow",
+    "ValidatorGroupBelowNetwork",
+    "ValidatorInclusionDistanceAboveNetwork",
+    "ValidatorWrongVotesAboveNetwork",
+    "SyncCommitteeParticipationLow",
+)
 
 
 @dataclass(frozen=True)
@@ -56,12 +74,13 @@ def compare_alarms(
         ("BeaconNodeDown", faulty.beacon),
         # The dead node was its only peer.
         ("BeaconNodePeersLow", healthy.beacon),
+        *((name, group.name) for group in groups if group.pair is faulty for name in _OF_A_GROUP),
     }
     names = {alarm.name for alarm in fired}
     for expected in ("Watchdog", "BeaconNodeDown", "ValidatorGroupNotEarning"):
         chapter.record(f"{expected} fired", "in the run", sorted(names), holds=expected in names)
     for alarm in fired:
-        if alarm.name.startswith("Validator"):
+        if alarm.name in _ABOUT_INCOME:
             epoch = int((alarm.at - chain.genesis_time) // (SECONDS_PER_SLOT * SLOTS_PER_EPOCH))
             _compare_with_income(chapter, alarm, epoch, past, groups)
         else:

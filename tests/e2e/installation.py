@@ -33,7 +33,13 @@ NETWORK = "devnet"
 MINIMUM_PEERS = 1
 SLOT_FACTOR = SECONDS_PER_SLOT / 12
 EPOCH_FACTOR = SECONDS_PER_SLOT * SLOTS_PER_EPOCH / (12 * 32)
-_RULES_ABOUT_EPOCHS = ("validators.yaml",)
+_RULES_ABOUT_EPOCHS = (
+    "validators.yaml",
+    "validator_attestations.yaml",
+    "validator_duties.yaml",
+    "validator_keys.yaml",
+    "validator_proposal_rate.yaml",
+)
 _ROOT = Path(__file__).parents[2]
 _START_SECONDS = 30.0
 _BUILD_SECONDS = 60.0
@@ -148,6 +154,8 @@ def _configuration(
             "ExecutionPeersLow": {"threshold": MINIMUM_PEERS},
             # Each client has the beacon node of its pair alone, so that a dead one is felt.
             "SharedBeaconBackupMissing": {"enabled": False},
+            # Few keys for many slots: each group has a proposal ahead at any time.
+            "ValidatorDutyUpcoming": {"enabled": False},
         },
         "exporter": {
             "listen": f"127.0.0.1:{exporter_port}",
