@@ -9,7 +9,7 @@ import ctypes
 # Source: malloc.h of glibc.
 _MMAP_THRESHOLD = -3
 _ARENA_MAX = -8
-_LARGE_BYTES = 1 << 20
+_LARGE_BYTES = 4 << 20
 
 
 def return_large_blocks() -> bool:

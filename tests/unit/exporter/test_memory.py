@@ -16,7 +16,7 @@ assert return_large_blocks()
 before = held()
 for _ in range(6):
     def work():
-        blocks = [bytes(4 << 20) for _ in range(10)]
+        blocks = [bytes(5 << 20) for _ in range(10)]
         for place, block in enumerate(blocks):
             blocks[place] = block + b"x"
     thread = threading.Thread(target=work)
