@@ -52,9 +52,13 @@ def samples(epoch: int, attested: tuple[int, ...], slots: int) -> Iterator[Sampl
     for kind in ("source", "target", "inactivity"):
         yield "stakewatch_network_attestation_penalty_gwei_total", {"kind": kind}, total(f"penalty_{kind}")
     anchor = FIRST * SLOTS_PER_EPOCH
-    moved = truth.slot_truth(chain(), anchor + 1, anchor + slots)["network"]
-    for result in ("proposed", "missed"):
-        yield "stakewatch_network_proposals_total", {"result": result}, moved.get(result, 0)
+    for name, moved in truth.slot_truth(chain(), anchor + 1, anchor + slots).items():
+        for result in ("proposed", "missed"):
+            if name == "network":
+                yield "stakewatch_network_proposals_total", {"result": result}, moved.get(result, 0)
+            else:
+                labels = {"group": name, "result": result}
+                yield "stakewatch_proposals_total", labels, moved.get(result, 0)
 
 
 def page(epoch: int, attested: tuple[int, ...] = (), slots: int = 0, **changed: float) -> Page:
@@ -93,6 +97,7 @@ def test_right_pages_are_right_however_many_epochs_come_at_once() -> None:
         "network_attestation_reward_gwei_total",
         "network_attestation_penalty_gwei_total",
         "network_proposals_total",
+        "proposals_total",
         "last_processed_epoch",
     ],
 )
