@@ -9,8 +9,8 @@ from pathlib import Path
 import jinja2
 
 from stakewatch.bundle.configuration import Configuration, Role
-from stakewatch.demo.faults import DemoFault
-from stakewatch.demo.verdict import ALWAYS_FIRING, Verdict
+from stakewatch.demo.faults import DemoFault, is_standing
+from stakewatch.demo.verdict import Verdict
 from stakewatch.demo.watching import AlertView, Change, State
 
 _COLUMN_WIDTH = 270
@@ -118,7 +118,7 @@ def write_page(moment: Moment, path: Path) -> None:
         bar_height=_BAR_HEIGHT,
         marks=[(_across(second, moment.now), f"{second} s") for second in axis_marks(moment.now)],
         fault_left=None if moment.fault_at is None else _across(moment.fault_at, moment.now),
-        shown=[view for view in moment.alerts if view.name not in ALWAYS_FIRING],
+        shown=[view for view in moment.alerts if not is_standing(view.name, dict(view.labels))],
         written=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def timeline(changes: Iterable[Change], now: float) -> tuple[Track, ...]:
     """Turn state changes into one track per alert, in the order of their first appearance."""
     by_alert: dict[str, list[Change]] = {}
     for change in changes:
-        if change.alert.name not in ALWAYS_FIRING:
+        if not is_standing(change.alert.name, dict(change.alert.labels)):
             by_alert.setdefault(change.alert.title, []).append(change)
     tracks = []
     for title, steps in by_alert.items():

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stakewatch.bundle.folder import Bundle
-from stakewatch.demo.faults import DemoFault
+from stakewatch.demo.faults import DemoFault, is_standing
 from stakewatch.demo.page import Moment, write_page
 from stakewatch.demo.stack import SCALE, Stack, running
-from stakewatch.demo.verdict import ALWAYS_FIRING, Verdict, judge
+from stakewatch.demo.verdict import Verdict, judge
 from stakewatch.demo.watching import AlertView, Change, State, changes, observe
 from stakewatch.errors import StakewatchError
 
@@ -71,7 +71,7 @@ class Run:
         while True:
             alerts = self.watch(stack)
             firing = [view for view in alerts if view.state is State.FIRING]
-            unrest = [view for view in alerts if view.name not in ALWAYS_FIRING]
+            unrest = [view for view in alerts if not is_standing(view.name, dict(view.labels))]
             if time.monotonic() >= warm_at and not unrest and firing:
                 return
             if time.monotonic() >= give_up_at:

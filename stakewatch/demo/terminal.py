@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stakewatch.demo.faults import FAULTS, DemoFault
-from stakewatch.demo.verdict import ALWAYS_FIRING, Verdict
+from stakewatch.demo.faults import FAULTS, DemoFault, is_standing
+from stakewatch.demo.verdict import Verdict
 from stakewatch.demo.watching import Change, State
 
 _STYLES = {
@@ -53,7 +53,7 @@ class Screen:
     def show(self, change: Change) -> None:
         """Print that an alert has changed its state, and what it says when that reaches somebody."""
         alert = change.alert
-        if alert.name in ALWAYS_FIRING:
+        if is_standing(alert.name, dict(alert.labels)):
             return
         style = _STYLES[alert.state]
         by = f" by {', '.join(alert.inhibited_by)}" if alert.inhibited_by else ""

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stakewatch.demo.faults import DemoFault, Expectation
+from stakewatch.demo.faults import DemoFault, Expectation, is_standing
 from stakewatch.demo.receiver import Notification
 from stakewatch.demo.watching import AlertView, State
 
-ALWAYS_FIRING = frozenset({"Watchdog"})
+Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,49 @@ def fulfilled(
 
 
 def judge(fault: DemoFault, seen: Iterable[AlertView], notifications: Iterable[Notification]) -> Verdict:
-    """Judge all states that alerts were seen in since the fault; what it does not expect may not fire."""
+    """Judge all states that alerts were seen in since the fault.
+
+    What the fault does not expect may not fire, unless an alert that must come holds it back.
+    """
     views = [view for view in seen if view.state in {State.FIRING, State.INHIBITED}]
     notes = tuple(notifications)
     expected = fault.expected
+    held_back = _held_back(fault, views)
     return Verdict(
         missing=tuple(one for one in expected if not fulfilled(one, views, notes)),
         unexpected=tuple(
             view
             for view in views
-            if view.name not in ALWAYS_FIRING
+            if view.key not in held_back
+            and not is_standing(view.name, dict(view.labels))
             and not any(one.matches(view.name, dict(view.labels)) for one in expected)
         ),
         disturbing=tuple(
             note
             for note in notes
             if note.status == "firing"
-            and note.alert not in ALWAYS_FIRING
+            and not is_standing(note.alert, dict(note.labels))
             and not any(
                 one.inhibited_by is None and one.matches(note.alert, dict(note.labels)) for one in expected
             )
         ),
     )
+
+
+def _held_back(fault: DemoFault, views: Iterable[AlertView]) -> set[Key]:
+    """Return the alerts that one which must come holds back, directly or through others."""
+    causes = tuple(f"{one.alert}(" for one in fault.expected if one.inhibited_by is None)
+    inhibited = [view for view in views if view.state is State.INHIBITED]
+    held: set[Key] = set()
+    titles: set[str] = set()
+    while True:
+        more = [
+            view
+            for view in inhibited
+            if view.key not in held
+            and any(title.startswith(causes) or title in titles for title in view.inhibited_by)
+        ]
+        if not causes or not more:
+            return held
+        held |= {view.key for view in more}
+        titles |= {view.title for view in more}

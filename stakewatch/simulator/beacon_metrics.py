@@ -40,7 +40,7 @@ def lighthouse(process: Process) -> tuple[Family, ...]:
             histogram(
                 "execution_layer_request_times",
                 process.blocks,
-                process.around("engine", 0.08),
+                process.own("engine", 0.08),
                 [{"method": "new_payload"}, {"method": "forkchoice_updated"}],
             ),
             counter("execution_layer_payload_status", process.blocks, method="new_payload", status="valid"),
@@ -101,8 +101,8 @@ def prysm(process: Process) -> tuple[Family, ...]:
             type="QUIC",
         ),
         per_value("gauge", "connected_libp2p_peers", "agent", _peers_by(process, _CLIENTS)),
-        histogram("new_payload_v1_latency_milliseconds", process.blocks, process.around("engine", 90)),
-        histogram("forkchoice_updated_v1_latency_milliseconds", process.blocks, process.around("choice", 30)),
+        histogram("new_payload_v1_latency_milliseconds", process.blocks, process.own("engine", 90)),
+        histogram("forkchoice_updated_v1_latency_milliseconds", process.blocks, process.own("choice", 30)),
         gauge("powchain_sync_eth1_connected", int(not view.execution_offline)),
         counter("new_payload_valid_node_count", process.blocks),
         counter("new_payload_optimistic_node_count", 0),
@@ -159,7 +159,7 @@ def nimbus(process: Process) -> tuple[Family, ...]:
         histogram(
             "engine_api_request_duration_seconds",
             process.blocks,
-            process.around("engine", 0.07),
+            process.own("engine", 0.07),
             [{"url": url, "request": "newPayload"}, {"url": url, "request": "forkchoiceUpdated"}],
         ),
         counter("engine_api_responses_total", process.blocks, url=url, request="newPayload", status="200"),
@@ -188,7 +188,7 @@ def lodestar(process: Process) -> tuple[Family, ...]:
         histogram(
             "lodestar_execution_engine_http_client_request_time_seconds",
             process.blocks,
-            process.around("engine", 0.06),
+            process.own("engine", 0.06),
             [{"routeId": "notifyNewPayload"}, {"routeId": "forkchoiceUpdated"}],
         ),
         per_value(

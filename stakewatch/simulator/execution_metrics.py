@@ -100,7 +100,7 @@ def reth(process: Process) -> tuple[Family, ...]:
     """Return the metrics of a Reth node: all under one prefix, counters without _total."""
     view = process.view
     head = view.head_block.payload.block_number
-    engine = process.around("engine", 0.04)
+    engine = process.own("engine", 0.04)
     return (
         gauge("reth_blockchain_tree_canonical_chain_height", head),
         gauge("reth_blockchain_tree_safe_block_height", view.justified_block.payload.block_number),
@@ -145,7 +145,7 @@ def erigon(process: Process) -> tuple[Family, ...]:
     view = process.view
     head = view.head_block.payload.block_number
     stages = ("headers", "bodies", "senders", "execution", "tx_lookup", "finish")
-    engine = process.around("engine", 0.12)
+    engine = process.own("engine", 0.12)
     return (
         per_value("gauge", "sync", "stage", {stage: float(head) for stage in stages}),
         gauge("p2p_peers", view.peers),

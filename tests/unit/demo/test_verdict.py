@@ -99,3 +99,24 @@ def test_fault_names_are_unique_and_found() -> None:
     assert len(set(names)) == len(names)
     assert all(find_fault(name) is fault for name, fault in zip(names, FAULTS, strict=True))
     assert find_fault("nothing of the kind") is None
+
+
+def test_what_the_expected_alert_holds_back_is_neither_unexpected_nor_disturbing() -> None:
+    direct = view("BeaconApiSlow", State.INHIBITED, ("BeaconNodeDown(instance=beacon-2)",), instance="x")
+    indirect = view("ValidatorClientApiErrors", State.INHIBITED, (direct.title,), instance="y")
+    before = view("BeaconApiSlow", State.FIRING, instance="x")
+    assert judge(FAULT, [before, CAUSE, SYMPTOM, indirect, direct], [PAGE]).holds
+
+
+def test_what_a_symptom_or_a_stranger_holds_back_is_unexpected() -> None:
+    stranger = view("BeaconApiSlow", State.INHIBITED, ("NodeMemoryHigh(instance=z)",), instance="x")
+    assert judge(FAULT, [CAUSE, SYMPTOM, stranger], [PAGE]).unexpected == (stranger,)
+
+
+def test_the_fleets_own_standing_alerts_are_no_part_of_a_verdict() -> None:
+    missing = {"validator_client": "validators-2", "beacon_node": "beacon-2"}
+    standing = view("SharedBeaconBackupMissing", State.FIRING, (), **missing)
+    told = note("SharedBeaconBackupMissing", **missing)
+    assert judge(FAULT, [CAUSE, SYMPTOM, standing], [PAGE, told]).holds
+    other = view("SharedBeaconBackupMissing", State.FIRING, validator_client="validators-1")
+    assert judge(FAULT, [CAUSE, SYMPTOM, other], [PAGE]).unexpected == (other,)
