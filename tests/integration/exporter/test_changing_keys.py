@@ -6,6 +6,9 @@ from pathlib import Path
 from stakewatch.bundle.configuration import load_configuration
 from stakewatch.simulator.fleet import Fleet
 from stakewatch.simulator.key_servers import KeymanagerServer
+from stakewatch.simulator.mainnet.api import MainnetApi
+from stakewatch.simulator.mainnet.chain import MainnetChain
+from stakewatch.simulator.mainnet.registry import MainnetParameters
 from stakewatch.simulator.plan import BeaconNode, ExecutionNode, FleetPlan, Group, ValidatorClient
 from stakewatch.simulator.servers import Server
 
@@ -68,3 +71,49 @@ async def test_figures_follow_the_keys_and_counters_go_on(tmp_path: Path) -> Non
             )
             assert "keys_changed" in exporter.logged.getvalue()
     await server.stop()
+
+
+OWNED = """\
+network: benchnet
+fleet:
+  cluster: one
+  region: two
+  beacon_nodes:
+    - {{instance: beacon-1, implementation: lighthouse, url: "{url}"}}
+  validator_clients:
+    - {{instance: validators-1, implementation: lighthouse, beacon_nodes: [beacon-1]}}
+  groups:
+    - name: owned
+      validator_client: validators-1
+      keys: {{withdrawal_credentials: ["{address}", "{whole}"]}}
+exporter: {{listen: "127.0.0.1:0", interval_seconds: 0.5, keys_interval_seconds: 1}}
+"""
+
+
+async def test_all_validators_of_withdrawal_credentials_are_watched(tmp_path: Path) -> None:
+    chain = MainnetChain(MainnetParameters(validators=3000, active=2400, watched=60, groups=3, epochs=5))
+    node = MainnetApi(chain, seconds_per_slot=1, epochs_past=3)
+    server = Server(node.application)
+    await server.start()
+    try:
+        credentials = chain.registry.records["withdrawal_credentials"]
+        first, second = int(chain.registry.watched[3]), int(chain.registry.watched[4])
+        path = tmp_path / "stakewatch.yaml"
+        path.write_text(
+            OWNED.format(
+                url=server.url,
+                address=f"0x{credentials[first].tobytes()[12:].hex()}",
+                whole=f"0x{credentials[second].tobytes().hex()}",
+            )
+        )
+        async with exporting(load_configuration(path)) as exporter:
+            page = await exporter.wait_for(
+                "both validators",
+                lambda page: sum(page.values("stakewatch_validators", group="owned")) == 2,
+            )
+            named = [labels for name, labels, _ in page.samples if name == "stakewatch_validator_active"]
+            if named:
+                assert {labels["validator_index"] for labels in named} == {str(first), str(second)}
+            assert "added=2" in exporter.logged.getvalue()
+    finally:
+        await server.stop()
