@@ -83,7 +83,8 @@ class Course:
 
 
 @asynccontextmanager
-async def _course() -> AsyncIterator[Course]:
+async def moved_by_hand() -> AsyncIterator[Course]:
+    """Move a fleet by hand, with a follower that has read its first state."""
     # So long ago that the clock is ahead of wherever a test moves the chain.
     fleet = Fleet(PLAN, clock="hand", genesis_time=int(time.time()) - 2000)
     async with fleet, aiohttp.ClientSession() as session:
@@ -104,7 +105,7 @@ async def _course() -> AsyncIterator[Course]:
 
 
 async def test_every_epoch_is_exact_on_its_own() -> None:
-    async with _course() as course:
+    async with moved_by_hand() as course:
         await course.to_epoch()
         for _ in range(12):
             await course.to_epoch()
@@ -118,7 +119,7 @@ async def test_every_epoch_is_exact_on_its_own() -> None:
 
 
 async def test_a_gap_within_the_bound_is_filled_exactly() -> None:
-    async with _course() as course:
+    async with moved_by_hand() as course:
         await course.to_epoch()
         course.fleet.advance_to(course.slot + CATCH_UP_SLOTS)
         await course.catch_up()
@@ -128,7 +129,7 @@ async def test_a_gap_within_the_bound_is_filled_exactly() -> None:
 
 
 async def test_a_gap_beyond_the_bound_is_counted_and_what_lay_in_it_is_not() -> None:
-    async with _course() as course:
+    async with moved_by_hand() as course:
         await course.to_epoch()
         await course.to_epoch()
         seen = {index: account.earned for index, account in course.ledger.accounts.items()}
@@ -146,7 +147,7 @@ async def test_a_gap_beyond_the_bound_is_counted_and_what_lay_in_it_is_not() -> 
 
 
 async def test_an_epoch_whose_first_slot_is_empty_is_exact() -> None:
-    async with _course() as course:
+    async with moved_by_hand() as course:
         await course.to_epoch()
         boundary = course.slot + SLOTS_PER_EPOCH
         course.fleet.chain.miss_proposal(boundary)
@@ -156,7 +157,7 @@ async def test_an_epoch_whose_first_slot_is_empty_is_exact() -> None:
 
 
 async def test_a_client_without_the_state_of_an_empty_slot_is_asked_for_the_next_block() -> None:
-    async with _course() as course:
+    async with moved_by_hand() as course:
         await course.to_epoch()
         boundary = course.slot + SLOTS_PER_EPOCH
         course.fleet.chain.miss_proposal(boundary)
@@ -182,7 +183,7 @@ def _refuse_empty_slots(course: Course, watch: BeaconWatch) -> None:
 
 
 async def test_a_block_that_is_replaced_across_an_epochs_start_leaves_no_trace() -> None:
-    async with _course() as course:
+    async with moved_by_hand() as course:
         await course.to_epoch()
         for distance in (7, 8, 9):
             course.fleet.chain.orphan_proposal(course.slot + distance)
@@ -193,7 +194,7 @@ async def test_a_block_that_is_replaced_across_an_epochs_start_leaves_no_trace()
 
 
 async def test_a_node_that_fails_is_replaced_within_the_same_step() -> None:
-    async with _course() as course:
+    async with moved_by_hand() as course:
         await course.to_epoch()
         first = course.ledger.readings[-1].epoch
         await course.fleet.inject("http_500", instance="beacon-1")
@@ -207,7 +208,7 @@ async def test_a_node_that_fails_is_replaced_within_the_same_step() -> None:
 
 
 async def test_a_node_behind_what_is_settled_is_not_used() -> None:
-    async with _course() as course:
+    async with moved_by_hand() as course:
         await course.fleet.inject("frozen_head", instance="beacon-2")
         frozen = course.slot
         for _ in range(6):
@@ -222,7 +223,7 @@ async def test_a_node_behind_what_is_settled_is_not_used() -> None:
 
 
 async def test_a_node_on_another_chain_never_moves_the_books() -> None:
-    async with _course() as course:
+    async with moved_by_hand() as course:
         await course.to_epoch()
         await course.to_epoch()
         await course.to_epoch()
@@ -243,7 +244,7 @@ async def test_a_node_on_another_chain_never_moves_the_books() -> None:
 
 @pytest.mark.parametrize("fault", ["http_500", "html", "truncated", "wrong_types", "http_404"])
 async def test_while_no_node_answers_all_stands_still_and_then_catches_up(fault: str) -> None:
-    async with _course() as course:
+    async with moved_by_hand() as course:
         await course.to_epoch()
         first = course.ledger.readings[-1].epoch
         seen = {index: account.earned for index, account in course.ledger.accounts.items()}
