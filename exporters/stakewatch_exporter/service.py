@@ -19,12 +19,12 @@ from stakewatch_exporter.epoch_reader import EpochReader
 from stakewatch_exporter.epoch_result import Tier
 from stakewatch_exporter.exposition import Sample
 from stakewatch_exporter.families import LAST_UPDATE
-from stakewatch_exporter.figures import not_earning_keys
 from stakewatch_exporter.follower import SETTLED_AFTER_SLOTS, Follower
 from stakewatch_exporter.key_watch import KeyWatch, Surroundings, pubkeys_by_index
 from stakewatch_exporter.ledger import Ledger
 from stakewatch_exporter.log import Changes, event
 from stakewatch_exporter.nodes import BeaconWatch, ExecutionWatch
+from stakewatch_exporter.offenders import offenders
 from stakewatch_exporter.proposals import RewardCollector
 from stakewatch_exporter.publisher import Knowledge, Publisher
 from stakewatch_exporter.server import Pages, serving
@@ -151,27 +151,11 @@ class Service:
 
     def offenders(self) -> dict[str, object]:
         """Return which keys are at fault and why, up to the limit."""
-        limit = self._configuration.exporter.offender_limit
-        ledger = None if self.follower is None else self.follower.ledger
-        if ledger is None:
-            return {"epoch": None, "not_earning": None, "cut": 0}
-        leaking = network_state(self.fleet, self.chain).is_leaking
-        found = not_earning_keys(ledger, is_leaking=leaking)
-        return {
-            "epoch": ledger.last_epoch,
-            "not_earning": None
-            if found is None
-            else [
-                {
-                    "group": ledger.keys.by_index[index].group,
-                    "validator_index": index,
-                    "pubkey": ledger.keys.by_index[index].pubkey,
-                    "why": "active, but earned nothing in the last two epochs",
-                }
-                for index in found[:limit]
-            ],
-            "cut": max(0, len(found or ()) - limit),
-        }
+        return offenders(
+            None if self.follower is None else self.follower.ledger,
+            is_leaking=network_state(self.fleet, self.chain).is_leaking,
+            limit=self._configuration.exporter.offender_limit,
+        )
 
     def _choose_chain(self) -> Follower | None:
         """Return the follower of the elected chain; a new one when the election went another way."""
