@@ -16,6 +16,7 @@ from stakewatch_exporter.nodes import BeaconWatch
 from stakewatch_exporter.seats import SeatParameters, seat_parameters
 
 _SEATS_PAUSE_SLOTS = 4
+_MOST_DOUBLINGS = 4
 
 
 class CommitteeReader:
@@ -24,6 +25,7 @@ class CommitteeReader:
     def __init__(self, chain: Callable[[], Chain], changes: Changes) -> None:
         self._chain = chain
         self._changes = changes
+        self._failures = 0
         self._committees_next_at = 0.0
         self._seats_next_at = 0.0
 
@@ -43,8 +45,11 @@ class CommitteeReader:
         for epoch, deciding in wanted:
             if await self._learn_committees(watches, ledger, epoch, deciding):
                 learnt = True
+                self._failures = 0
             else:
-                self._committees_next_at = time.monotonic() + self._chain().clock.slot_seconds
+                self._failures = min(self._failures + 1, _MOST_DOUBLINGS)
+                pause = 2.0**self._failures * self._chain().clock.slot_seconds
+                self._committees_next_at = time.monotonic() + pause
         return learnt
 
     def _wanted_committees(self, ledger: Ledger) -> list[tuple[int, str]]:
@@ -66,8 +71,11 @@ class CommitteeReader:
         self, watches: Sequence[BeaconWatch], ledger: Ledger, epoch: int, deciding: str
     ) -> bool:
         clock = self._chain().clock
-        # A state of the epoch itself: not every client knows the committees of other epochs.
-        slot = min(clock.first_slot(epoch + 1) - 1, _head(ledger))
+        # A state knows the committees of its own epoch and of the one before; the newest of them, at a block,
+        # since old states are forgotten first and some clients have none of empty slots.
+        newest = clock.first_slot(epoch + 2) - 1
+        slot = max((block.slot for block in ledger.branch if block.slot <= newest), default=newest)
+        slot = min(max(slot, clock.first_slot(epoch)), _head(ledger))
         for watch in watches:
             try:
                 committees = await watch.epochs.committees(
@@ -146,7 +154,7 @@ class CommitteeReader:
             watch.heed(error)
         self._changes.report(
             (what, watch.node.instance),
-            error.outcome if isinstance(error, RequestError) else type(error).__name__,
+            "fails",
             logging.WARNING,
             f"{what}_fails",
             instance=watch.node.instance,

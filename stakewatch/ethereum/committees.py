@@ -73,14 +73,19 @@ def decode_committees(content: bytes, *, epoch: int, slots_per_epoch: int) -> Co
     Raises ValueError (msgspec's errors are) when a slot or a committee is missing or twice, slots have
     different numbers of committees, or a validator stands in two committees.
     """
-    entries = sorted(_COMMITTEES.decode(content).data, key=lambda entry: (entry.slot, entry.index))
+    entries = _COMMITTEES.decode(content).data
     per_slot, rest = divmod(len(entries), slots_per_epoch)
     first_slot = epoch * slots_per_epoch
     if rest or not 0 < len(entries) <= _MOST_COMMITTEES:
         raise ValueError(f"{len(entries)} committees in an epoch of {slots_per_epoch} slots")
-    for place, entry in enumerate(entries):
-        if (entry.slot, entry.index) != (first_slot + place // per_slot, place % per_slot):
-            raise ValueError(f"committee {entry.index} of slot {entry.slot} is not one of epoch {epoch}")
+    places = [(first_slot + slot, index) for slot in range(slots_per_epoch) for index in range(per_slot)]
+    ordered = {(entry.slot, entry.index): entry for entry in entries}
+    if ordered.keys() != set(places):
+        # Lodestar 1.5 writes the committee's number as the slot, and the slot of the epoch as the index.
+        ordered = {(first_slot + entry.index, entry.slot): entry for entry in entries}
+    if ordered.keys() != set(places):
+        raise ValueError(f"its committees are not those of epoch {epoch}")
+    entries = [ordered[place] for place in places]
     parts = [_indices(bytes(entry.validators)) for entry in entries]
     found = np.concatenate(parts)
     if int(found.max(initial=0)) >= _MOST_VALIDATORS:

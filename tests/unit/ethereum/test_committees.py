@@ -120,6 +120,13 @@ def test_an_answer_that_cannot_be_the_epochs_committees_is_refused(
         decode_committees(_answer(committees), epoch=2, slots_per_epoch=2)
 
 
+def test_slot_and_index_that_an_old_lodestar_exchanges_are_put_right() -> None:
+    entries = {(0, 0): ["7"], (1, 0): ["3"], (2, 0): ["5"], (0, 1): ["1"], (1, 1): ["0"], (2, 1): ["2"]}
+    committees = decode_committees(_answer(dict(entries)), epoch=2, slots_per_epoch=2)
+    assert committees.members.tolist() == [7, 3, 5, 1, 0, 2]
+    assert committees.attesters(_attestation(5, (1,), "1")).tolist() == [0]
+
+
 def test_a_committee_may_be_empty() -> None:
     committees = decode_committees(_answer({(0, 0): [], (0, 1): ["4"]}), epoch=0, slots_per_epoch=1)
     assert committees.attesters(_attestation(0, (1,), "1")).tolist() == [4]
