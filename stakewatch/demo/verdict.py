@@ -48,10 +48,10 @@ def judge(fault: DemoFault, seen: Iterable[AlertView], notifications: Iterable[N
     """
     views = [view for view in seen if view.state in {State.FIRING, State.INHIBITED}]
     notes = tuple(notifications)
-    expected = fault.expected
+    expected = (*fault.expected, *fault.possible)
     held_back = _held_back(fault, views)
     return Verdict(
-        missing=tuple(one for one in expected if not fulfilled(one, views, notes)),
+        missing=tuple(one for one in fault.expected if not fulfilled(one, views, notes)),
         unexpected=tuple(
             view
             for view in views

@@ -1,5 +1,7 @@
 """The verdict on a demo run."""
 
+from dataclasses import replace
+
 from stakewatch.demo.faults import FAULTS, DemoFault, Expectation, find_fault
 from stakewatch.demo.receiver import Notification
 from stakewatch.demo.verdict import judge
@@ -120,3 +122,12 @@ def test_the_fleets_own_standing_alerts_are_no_part_of_a_verdict() -> None:
     assert judge(FAULT, [CAUSE, SYMPTOM, standing], [PAGE, told]).holds
     other = view("SharedBeaconBackupMissing", State.FIRING, validator_client="validators-1")
     assert judge(FAULT, [CAUSE, SYMPTOM, other], [PAGE]).unexpected == (other,)
+
+
+def test_what_is_possible_may_come_and_need_not() -> None:
+    fault = replace(FAULT, possible=(Expectation("ValidatorProposalMissed", {"group": "charlie"}),))
+    proposal = view("ValidatorProposalMissed", State.FIRING, group="charlie")
+    told = note("ValidatorProposalMissed", group="charlie")
+    assert judge(fault, [CAUSE, SYMPTOM], [PAGE]).holds
+    assert judge(fault, [CAUSE, SYMPTOM, proposal], [PAGE, told]).holds
+    assert not judge(FAULT, [CAUSE, SYMPTOM, proposal], [PAGE, told]).holds
