@@ -14,6 +14,7 @@ from stakewatch_exporter.ledger import Ledger
 from stakewatch_exporter.log import Changes, event
 
 _SAVE_SECONDS = 5.0
+_SAVE_EPOCHS = 0.5
 
 
 class StateKeeper:
@@ -93,11 +94,14 @@ class StateKeeper:
         )
 
     async def save(self, follower: Follower, *, at_once: bool) -> None:
-        """Write the file if something changed since the last time, not more often than every few seconds."""
+        """Write the file if something changed since the last time, at most every half epoch."""
         path, ledger = self._path, follower.ledger
         if path is None or ledger is None:
             return
-        if not at_once and time.monotonic() - self._saved_at < _SAVE_SECONDS:
+        # Blocks that were settled after the last writing are fetched again and counted again as they were.
+        clock = follower.chain.clock
+        pause = max(_SAVE_SECONDS, _SAVE_EPOCHS * clock.slots_per_epoch * clock.slot_seconds)
+        if not at_once and time.monotonic() - self._saved_at < pause:
             return
         content_of = (ledger.revision, ledger.last_epoch, len(ledger.duties), ledger.book.latest)
         if content_of == self._saved and not at_once:
@@ -112,6 +116,7 @@ class StateKeeper:
         try:
             await asyncio.shield(self._writing)
         except OSError as error:
+            self._saved_at += _SAVE_SECONDS - pause
             self._changes.report(
                 "state_file",
                 error.errno,
