@@ -22,6 +22,7 @@ _DEMOTED_SLOTS = 8
 _LONGEST_STATE_PAUSE_SLOTS = 8
 _FUTURE_SLOTS = 2
 _SETTLED_AT_ONCE = 4
+_EPOCHS_OF_DUTIES = 3
 
 
 @dataclass
@@ -62,6 +63,7 @@ class Follower:
         self._changes = changes
         self._catch_up_slots = catch_up_slots
         self._duties_root: str | None = None
+        self._duty_epochs: set[int] = set()
         self._off_branch_since: float | None = None
         self._demoted: dict[tuple[str, str], float] = {}
         self._state_failures = 0
@@ -226,7 +228,7 @@ class Follower:
     async def _duties(self, watches: Sequence[BeaconWatch], ledger: Ledger) -> None:
         """Learn who proposes in the running epoch; anew when a reorganisation changed what decides it.
 
-        What the next epoch will bring is only shown: before fulu the end of this epoch may change it.
+        What the next epoch will bring is known from fulu on; before, the end of this epoch may change it.
         """
         clock = self.chain.clock
         epoch = clock.epoch_of(max(0, clock.slot_at(time.time())))
@@ -240,13 +242,31 @@ class Follower:
                 self._failed(watch, "duties", error)
                 continue
             ledger.take_duties(duties.proposers)
-            ledger.upcoming = {**duties.proposers, **await self._next_duties(watch, epoch + 1)}
+            ledger.upcoming = dict(duties.proposers)
+            if self.chain.specification.has_forked("FULU", epoch + 1):
+                ledger.upcoming.update(await self._other_duties(watch, epoch + 1))
+            await self._missed_duties(watch, ledger, epoch)
             self._succeeded(watch, "duties")
             self.progress.duties_epoch = epoch
             self._duties_root = deciding
             return
 
-    async def _next_duties(self, watch: BeaconWatch, epoch: int) -> Mapping[int, int]:
+    async def _missed_duties(self, watch: BeaconWatch, ledger: Ledger, epoch: int) -> None:
+        """Learn the duties of earlier epochs that nobody could tell then, as far as they still count.
+
+        Without them a slot without a block would be nobody's.
+        """
+        self._duty_epochs.add(epoch)
+        first = self.chain.clock.epoch_of(ledger.tree.anchor.slot + 1)
+        self._duty_epochs = {known for known in self._duty_epochs if known >= first}
+        for earlier in range(max(first, epoch - _EPOCHS_OF_DUTIES), epoch):
+            if earlier not in self._duty_epochs:
+                duties = await self._other_duties(watch, earlier)
+                if duties:
+                    ledger.take_duties(duties)
+                    self._duty_epochs.add(earlier)
+
+    async def _other_duties(self, watch: BeaconWatch, epoch: int) -> Mapping[int, int]:
         try:
             duties = await watch.api.proposer_duties(epoch, slots_per_epoch=self.chain.clock.slots_per_epoch)
         except RequestError as error:
