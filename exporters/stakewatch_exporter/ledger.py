@@ -22,7 +22,10 @@ from stakewatch_exporter.duty_book import RECENT_SLOTS, DutyBook, SlotOutcome, W
 from stakewatch_exporter.keys import KeyBook
 from stakewatch_exporter.membership import Membership, membership
 
-_IMPLAUSIBLE_GWEI_PER_EPOCH = 10**9
+# Below the smallest deposit by more than what a key earns meanwhile: a queue that is told too short looks
+# like the loss of a deposit.
+_IMPLAUSIBLE_GWEI = 8 * 10**8
+_PLAUSIBLE_GWEI_PER_EPOCH = 10**7
 READINGS_KEPT = 3
 _MOST_UNSETTLED_SLOTS = 256
 _USUAL_SLOTS_PER_EPOCH = 32
@@ -173,7 +176,8 @@ class Ledger:
         earned = worth - account.base
         change = earned - account.earned
         # No reward is that large and only slashing costs that much; a consolidation moves whole stakes.
-        if abs(change) > _IMPLAUSIBLE_GWEI_PER_EPOCH * epochs and not (validator.is_slashed and change < 0):
+        plausible = _IMPLAUSIBLE_GWEI + _PLAUSIBLE_GWEI_PER_EPOCH * epochs
+        if abs(change) > plausible and not (validator.is_slashed and change < 0):
             self.corrections["balance_jump"] += 1
             account.base += change
             return account.earned

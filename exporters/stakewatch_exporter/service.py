@@ -165,7 +165,21 @@ class Service:
         if chain is None:
             return self.follower
         if self.follower is not None and self.follower.chain.identity == chain.identity:
+            self._changes.settle("chain", chain.validators_root, "nodes_are_of_our_chain_again")
             self.follower.chain = chain
+            return self.follower
+        followed = None if self.follower is None or self.follower.ledger is None else self.follower.chain
+        if followed is not None and followed.validators_root != chain.validators_root:
+            # What was counted on one chain cannot go on with another, whatever all nodes say now.
+            self._changes.report(
+                "chain",
+                chain.validators_root,
+                logging.ERROR,
+                "nodes_are_of_another_chain",
+                followed=followed.validators_root,
+                told=chain.validators_root,
+                next="figures stay as they are; restart the exporter if this is the chain to watch",
+            )
             return self.follower
         event(
             logging.INFO if self.follower is None else logging.WARNING,

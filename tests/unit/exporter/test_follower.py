@@ -38,6 +38,7 @@ class ScriptedApi:
     pending: dict[str, int] | None = field(default_factory=dict)
     checkpoint: Finality = FINALITY_NONE
     by_root: dict[str, Block] = field(default_factory=dict)
+    proposers: dict[int, list[int]] = field(default_factory=dict)
 
     @property
     def tip(self) -> Block:
@@ -61,8 +62,10 @@ class ScriptedApi:
         return self.checkpoint
 
     async def proposer_duties(self, epoch: int, *, slots_per_epoch: int) -> Duties:
-        del epoch, slots_per_epoch
-        raise _refusal(400)
+        if epoch not in self.proposers:
+            raise _refusal(400)
+        first = epoch * slots_per_epoch
+        return Duties(None, {first + place: index for place, index in enumerate(self.proposers[epoch])})
 
     async def validators(self, state: str, identities: list[str]) -> dict[int, Validator]:
         assert identities
@@ -303,3 +306,21 @@ async def test_a_state_that_fails_is_asked_again_after_a_pause() -> None:
     assert not await follower.learn(_nodes(api))
     await asyncio.sleep(0.05)
     assert await follower.learn(_nodes(api))
+
+
+async def test_duties_of_epochs_that_nobody_answered_in_are_learnt_afterwards() -> None:
+    follower = _follower()
+    clock = follower.chain.clock
+    epoch = clock.epoch_of(clock.slot_at(time.time()))
+    head = clock.first_slot(epoch - 2) + 1
+    api = ScriptedApi(_line(clock.first_slot(epoch - 2), head, parent=1))
+    watch = cast("BeaconWatch", ScriptedWatch(api))
+    await follower.step([watch])
+    await follower.learn([watch])
+    assert follower.ledger is not None
+    assert follower.ledger.duties == {}
+    api.proposers = {number: [number] * 8 for number in range(epoch - 2, epoch + 3)}
+    await follower.learn([watch])
+    learnt = {clock.epoch_of(slot) for slot in follower.ledger.duties}
+    assert learnt >= {epoch - 2, epoch - 1, epoch}
+    assert all(index == clock.epoch_of(slot) for slot, index in follower.ledger.duties.items())

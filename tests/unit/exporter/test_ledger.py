@@ -138,6 +138,19 @@ def test_a_reorganisation_corrects_what_was_earned() -> None:
     assert _earned(books)[0] == 30
 
 
+def test_a_deposit_that_is_left_out_of_the_queue_is_no_loss() -> None:
+    books = ledger(8)
+    _read(books, 1)
+    # The deposit is gone from the queue that is told and not in the balance, which grows by a reward.
+    _read(books, 2, v0=-ETH + 10**7)
+    assert _earned(books)[0] == 0
+    _read(books, 3, v0=2 * 10**7)
+    assert _earned(books)[0] == 0
+    assert books.corrections["balance_jump"] == 2
+    _read(books, 4, v0=3 * 10**7)
+    assert _earned(books)[0] == 10**7
+
+
 def test_a_balance_that_jumps_by_more_than_any_reward_is_set_aside() -> None:
     books = ledger(8)
     _read(books, 1)
