@@ -15,7 +15,10 @@ WEI_PER_GWEI = 10**9
 
 @dataclass(frozen=True)
 class Block:
-    """A canonical block: who proposed it, whom its payload pays, what it withdraws (gwei by validator)."""
+    """A canonical block: who proposed it, whom its payload pays, what it withdraws (gwei by validator).
+
+    `sync_bits` tells which seats of the sync committee took part, the lowest bit first.
+    """
 
     slot: int
     proposer: int
@@ -23,6 +26,7 @@ class Block:
     execution_number: int
     fee_recipient: str
     withdrawals: Mapping[int, int]
+    sync_bits: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,17 @@ def validators_at(pair: Pair, state: str) -> tuple[Validator, ...] | None:
     return tuple(sorted(found, key=lambda validator: validator.index))
 
 
+def encoded_state(pair: Pair, slot: int) -> bytes:
+    """Return the state after a slot's block as SSZ. Raises requests.RequestException."""
+    answer = requests.get(
+        f"{pair.beacon_url}/eth/v2/debug/beacon/states/{slot}",
+        headers={"Accept": "application/octet-stream"},
+        timeout=_REQUEST_SECONDS,
+    )
+    answer.raise_for_status()
+    return answer.content
+
+
 def block_at(pair: Pair, slot: int) -> Block | None:
     """Return the canonical block of a slot, None when the slot is empty."""
     url = f"{pair.beacon_url}/eth/v2/beacon/blocks/{slot}"
@@ -121,6 +136,7 @@ def block_at(pair: Pair, slot: int) -> Block | None:
         execution_number=int(payload["block_number"]),
         fee_recipient=payload["fee_recipient"].lower(),
         withdrawals=MappingProxyType(withdrawals),
+        sync_bits=bytes.fromhex(message["body"]["sync_aggregate"]["sync_committee_bits"][2:]),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import requests
 
-from tests.e2e.chain import Validator, ask, head_slot, validators_at
+from tests.e2e.chain import Validator, ask, encoded_state, head_slot, validators_at
 from tests.e2e.devnet import SLOTS_PER_EPOCH, Pair
 from tests.e2e.scrape import Scrape, scrape
 
@@ -22,11 +22,15 @@ _INTERVAL_SECONDS = 0.4
 class Recording:
     """What was noted: all by slot but the exporter's pages, which are in order.
 
-    `states` has the validators after each slot that has a block, `proposers` who has the duty of each slot.
+    `states` has the validators after each slot that has a block, `encoded` the SSZ form of those that may be
+    the last of their epoch; `proposers` has who has the duty of each slot, `specification` is `config/spec`.
     `unanswered` are the scrapes that the exporter left without a right answer.
     """
 
     states: dict[int, tuple[Validator, ...]] = field(default_factory=dict)
+    encoded: dict[int, bytes] = field(default_factory=dict)
+    specification: dict[str, object] = field(default_factory=dict)
+    genesis_validators_root: str = ""
     proposers: dict[int, int] = field(default_factory=dict)
     scrapes: list[Scrape] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
@@ -67,6 +71,11 @@ def _note_states(pair: Pair, record: Recording) -> None:
         validators = validators_at(pair, str(slot))
         if validators is not None:
             record.states[slot] = validators
+            if slot % SLOTS_PER_EPOCH >= SLOTS_PER_EPOCH // 2:
+                record.encoded[slot] = encoded_state(pair, slot)
+    if not record.specification:
+        record.genesis_validators_root = ask(pair, "beacon/genesis")["genesis_validators_root"]
+        record.specification = ask(pair, "config/spec")
 
 
 def _note_proposers(pair: Pair, record: Recording) -> None:
