@@ -15,7 +15,7 @@ from stakewatch_exporter.duty_samples import (
 )
 from stakewatch_exporter.epoch_result import Tier
 from stakewatch_exporter.exposition import Sample
-from stakewatch_exporter.figures import group_figures, shares, slashed_keys
+from stakewatch_exporter.figures import GroupFigures, group_figures, live_keys, shares, slashed_keys
 from stakewatch_exporter.follower import Follower
 from stakewatch_exporter.key_samples import (
     NO_FAULTS,
@@ -67,6 +67,8 @@ class Publisher:
     def __init__(self, network: str) -> None:
         self.page = Page(network, _SECTIONS)
         self._cut: Counter[str] = Counter(keys_cut(0, limit=0) | offenders_cut(NO_FAULTS, limit=0))
+        self._figures: dict[str, GroupFigures] = {}
+        self._figures_of: object = None
         self._build = {"version": stakewatch.__version__, "revision": revision()}
 
     def publish(self, now: Knowledge) -> None:
@@ -101,7 +103,7 @@ class Publisher:
         reading = ledger.readings[-1] if ledger.readings else None
         known = _Same(ledger, reading, book.latest, book.settled), tuple(book.seats), network.is_leaking
         if not self.page.is_current("figures", known):
-            figures = group_figures(ledger, is_leaking=network.is_leaking)
+            figures = self._group_figures(ledger, network)
             if book.latest is not None and book.latest.figures is not None:
                 book.shares = shares(figures, book.latest.figures.active_balance)
             self.page.update("figures", known, lambda: figure_samples(ledger, figures, clock))
@@ -109,6 +111,16 @@ class Publisher:
         head = ledger.branch[-1] if ledger.branch else ledger.tree.anchor
         coming = _Same(ledger, head), clock.slot_at(time.time()), len(ledger.upcoming), tuple(book.seats)
         self.page.update("head", coming, lambda: head_samples(ledger, clock))
+
+    def _group_figures(self, ledger: Ledger, network: Network) -> dict[str, GroupFigures]:
+        """Return the groups' figures, which a new result changes only in a leak or by keys that signed."""
+        reading = ledger.readings[-1] if ledger.readings else None
+        latest = ledger.book.latest if network.is_leaking else None
+        known = _Same(ledger, reading, latest), network.is_leaking, live_keys(ledger)
+        if self._figures_of != known:
+            self._figures = group_figures(ledger, is_leaking=network.is_leaking)
+            self._figures_of = known
+        return self._figures
 
     async def publish_keys(self, now: Knowledge) -> None:
         """Write the section of single keys if it is out of date; in a thread, it may be megabytes."""
