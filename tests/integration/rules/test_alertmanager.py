@@ -240,14 +240,20 @@ SILENCED: tuple[tuple[Labels, ...], ...] = (
     (STALLED, GROUP),
     (SHARED, GROUP),
     (SHARED, BURN_SLOW),
-    (DOWN, CLIENT_WITHOUT),
     (SHARED, named(CLIENT_WITHOUT, "ValidatorClientApiErrors")),
+    (DOWN, named(SHARED, "BeaconApiSlow")),
+    (PEERS, named(PEERS, "BeaconNodeSubnetPeersLow")),
     # What the node shows itself says more.
     (DOWN, SHARED),
     (STALLED, SHARED),
     # An execution node's beacon node, and by it the validators.
     (EXECUTION_DOWN, OFFLINE),
     (EXECUTION_DOWN, named(OFFLINE, "BeaconNodeOptimistic")),
+    (
+        named(OFFLINE, "BeaconNodeHeadStalled", "critical"),
+        named(EXECUTION_DOWN, "ExecutionHeadStalled", "critical"),
+    ),
+    ({**STALLED, "execution_node": "execution-1"}, named(EXECUTION_DOWN, "ExecutionHeadStalled")),
     # All else about a process that is down.
     (DOWN, PEERS),
     (DOWN, MEMORY),
@@ -265,6 +271,8 @@ SILENCED: tuple[tuple[Labels, ...], ...] = (
     (FINALITY, KEY),
     (FINALITY, BURN_FAST),
     (FINALITY, named(FINALITY, "NetworkParticipationLow")),
+    (FINALITY, named(PEERS, "BeaconNodeReorgsHigh")),
+    (named(FINALITY, "NetworkParticipationLow"), named(PEERS, "BeaconNodeReorgsHigh")),
     # Two alerts on one trouble.
     (BURN_FAST, BURN_SLOW),
     (GROUP, BURN_FAST),
@@ -275,6 +283,7 @@ SILENCED: tuple[tuple[Labels, ...], ...] = (
     (named(MACHINE_MEMORY, "NodeMemoryCritical", "critical"), MACHINE_MEMORY),
     (named(MEMORY, "ContainerMemoryCritical", "critical"), MEMORY),
     (MEMORY, named(MEMORY, "MemoryRampsToLimit")),
+    (named(MEMORY, "OomKilled"), {**named(MEMORY, "PodNotReady"), "area": "kubernetes"}),
     (named(VOLUME, "VolumeFullSoon", "critical"), VOLUME),
     (named(DISK, "VolumeFullSoon", "critical"), DISK),
     (EXPORTER_STALE, named(without(EXPORTER_STALE, "instance"), "RoleAbsent", "critical")),
@@ -283,6 +292,9 @@ SILENCED: tuple[tuple[Labels, ...], ...] = (
     (SIGNER_DOWN, SIGNING, {**GROUP, "validator_client": "validator-1"}),
 )
 NOT_SILENCED: tuple[tuple[Labels, ...], ...] = (
+    # A client that finds no node says so itself, while a node of its own has no page.
+    (DOWN, CLIENT_WITHOUT),
+    (SHARED, CLIENT_WITHOUT),
     # Another node's validators, or nobody's.
     (DOWN, {**GROUP, "beacon_node": "beacon-2"}),
     (DOWN, without(GROUP, "beacon_node")),
@@ -302,6 +314,7 @@ NOT_SILENCED: tuple[tuple[Labels, ...], ...] = (
     (DOWN, without(MEMORY, "instance")),
     (DOWN, named(DOWN, "ExecutionNodeDown", "critical")),
     (EXECUTION_DOWN, {**OFFLINE, "execution_node": "execution-2"}),
+    (named(OFFLINE, "BeaconNodeHeadStalled", "critical"), EXECUTION_DOWN),
     (EXECUTION_DOWN, without(OFFLINE, "execution_node")),
     (EXECUTION_DOWN, {**EXECUTION_DOWN, "alertname": "ExecutionPeersLow", "instance": "execution-2"}),
     (SIGNER_DOWN, {**SIGNING, "cluster": "eks-2"}),
