@@ -67,6 +67,37 @@ mutate: setup ## which small changes of the rules the tests notice (report mutat
 	@$(BIN)/stakewatch tools --install promql promtool promtool2
 	@$(BIN)/stakewatch mutate --min-score 95 --report
 
+# Measures: minutes each, on loopback only, and they end by themselves. Each writes build/reports/<target>.json.
+.PHONY: bench
+bench: setup ## the exporter at mainnet scale: cost, delay, every figure against the truth
+	@$(BIN)/stakewatch tools --install promql
+	@$(BIN)/python -m tests.bench.exporter
+
+.PHONY: faults
+faults: setup ## every endpoint of a node broken in every way, and mended
+	@$(BIN)/stakewatch tools --install promql
+	@$(BIN)/python -m tests.bench.faults
+
+.PHONY: soak
+soak: setup ## a day of the chain in a quarter of an hour, with faults
+	@$(BIN)/stakewatch tools --install promql
+	@$(BIN)/python -m tests.bench.soak
+
+.PHONY: bench-rules
+bench-rules: setup ## what one round of all rules costs with 10,000 keys
+	@$(BIN)/stakewatch tools --install promql prometheus promtool
+	@$(BIN)/python -m tests.bench.rules.speed
+
+.PHONY: quiet-day
+quiet-day: setup ## a healthy day of 10,000 keys: nothing may page, every ticket has its cause
+	@$(BIN)/stakewatch tools --install promql ruleclock promtool
+	@$(BIN)/python -m tests.bench.rules.quiet_day
+
+.PHONY: storm
+storm: setup ## a shared beacon node dies, then lives sick: one page, the right node
+	@$(BIN)/stakewatch tools --install promql ruleclock promtool alertmanager
+	@$(BIN)/python -m tests.bench.rules.storm
+
 .PHONY: report
 report: setup ## all reports side by side
 	@$(BIN)/stakewatch report
