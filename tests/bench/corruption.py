@@ -92,7 +92,10 @@ _WITH_SLOT = frozenset(
         "debug/states",
     }
 )
-_OF_THE_NODE = frozenset(name for name in ENDPOINTS if name.startswith(("node/", "config/", "beacon/")))
+# Whose answers say which slot, epoch or block they are about; the others have nothing to be held against.
+_TELLING = frozenset(
+    {"headers/head", "headers/{slot}", "blocks/{root}", "committees", "duties/proposer", "debug/states"}
+)
 
 
 def applies(fault: Fault, endpoint: str) -> bool:
@@ -105,7 +108,7 @@ def applies(fault: Fault, endpoint: str) -> bool:
         case Fault.SLOT:
             return endpoint in _WITH_SLOT
         case Fault.OTHER_SLOT:
-            return endpoint not in _OF_THE_NODE
+            return endpoint in _TELLING
         case _:
             return True
 

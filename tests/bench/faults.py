@@ -29,7 +29,7 @@ from tests.bench.scene import EPOCHS_PAST, Scene
 from tests.bench.values import Watcher
 
 PAGE = Path("docs/exporter-faults.md")
-_SLOT_SECONDS = 1.0
+_SLOT_SECONDS = 0.6
 _BROKEN_EPOCHS = 1.25
 _MOST_EPOCHS = 2.0
 _POLL_SECONDS = 1.0
@@ -157,6 +157,10 @@ def table(cells: Iterable[Cell]) -> str:
         "again; - means that the answer has nothing that could be broken so, or is not asked for then.",
         "All the while every figure is held against what really happened on the chain: a wrong one would",
         "stand here as WRONG, and an exporter that ended would leave its column empty.",
+        "",
+        "Validators, rewards, deposits in the queue, finality and sync committees are answered without the",
+        "slot that they are about: a node that answers about another one there is believed. Only several",
+        "nodes that are asked in turn help against that.",
         "",
         "| endpoint | " + " | ".join(fault.value for fault in Fault) + " |",
         "|---|" + "---|" * len(Fault),

@@ -15,6 +15,7 @@ _NETWORK = "network"
 _NO_ATTESTATIONS = 2**62
 _MOST_REMEMBERED = 1024
 _LATEST_START_EPOCHS = 6
+_LONGEST_STALE_EPOCHS = 4
 _FULL = (
     "duties",
     "missed",
@@ -102,6 +103,7 @@ class Watcher:
     _earned: dict[str, tuple[int, float]] = field(default_factory=dict)
     _tallies: dict[int, Counter[tuple[str, str]]] = field(default_factory=dict)
     _skipped: float = 0.0
+    _corrections: float = 0.0
 
     def look(self, page: Page, head: int) -> None:
         """Take in the next page."""
@@ -112,6 +114,11 @@ class Watcher:
             self._skipped = skipped
             self._earned.clear()
             self._tallies.clear()
+        corrections = sum(page.table("corrections_total", "kind").values())
+        if corrections != self._corrections:
+            # What could not be was set aside, and said so.
+            self._corrections = corrections
+            self._earned.clear()
         epoch = page.value("last_processed_epoch")
         if epoch is not None:
             self._look_at_keys(page, int(epoch))
@@ -155,6 +162,10 @@ class Watcher:
         for (name,), earned in page.table("validators_earned_gwei", "group").items():
             first, base = self._earned.get(name, (epoch, earned))
             expected = self._truly_earned(name, first, epoch)
+            if earned == base and epoch - first <= _LONGEST_STALE_EPOCHS:
+                # It does not move while a part of it is unknown, and catches up afterwards.
+                self._earned[name] = (first, base)
+                continue
             if earned - base != expected:
                 self._say(f"earned of {name} from epoch {first} to {epoch}: {earned - base}, {expected}")
             # From here on the next time, so that a long watch costs no more than a short one.

@@ -162,3 +162,30 @@ def test_growth_and_percentiles_are_what_they_are_called() -> None:
     assert exponent([100, 1000], [2.0, 2.0]) == pytest.approx(0)
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
     assert percentile([float(number) for number in range(1, 101)], 0.99) == 99
+
+
+def with_earned(epoch: int, amount: float, corrections: int = 0) -> Page:
+    """Return a right page on which the first group has earned an amount."""
+    own = ("stakewatch_validators_earned_gwei", {"group": "group-000"}, amount)
+    corrected = ("stakewatch_corrections_total", {"kind": "balance_jump"}, float(corrections))
+    return Page((*page(epoch).samples, own, corrected))
+
+
+def test_what_was_earned_moves_as_balances_do_or_not_at_all_for_a_while() -> None:
+    head = chain().last_slot
+    slots = [(FIRST + number) * SLOTS_PER_EPOCH for number in (1, 2)]
+    before, after = (truth.validator_truth(chain(), slot)["group-000"] for slot in slots)
+    moved = truth.slot_truth(chain(), slots[0] + 1, slots[1])["group-000"]
+    earned = after["balance"] + after["pending"] - before["balance"] - before["pending"]
+    earned += moved.get("withdrawals", 0) - moved.get("deposits", 0)
+    for second, third, corrections, is_right in (
+        (earned, earned, 0, True),
+        (0, earned, 0, True),
+        (earned + 1, earned + 1, 0, False),
+        (earned + 1, earned + 1, 1, True),
+    ):
+        watching = watcher()
+        watching.look(with_earned(FIRST + 1, 0), head)
+        watching.look(with_earned(FIRST + 2, second, corrections), head)
+        watching.look(with_earned(FIRST + 2, third, corrections), head)
+        assert (watching.wrong == []) is is_right, (second, watching.wrong)
