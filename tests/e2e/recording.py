@@ -45,9 +45,9 @@ def recording(pair: Pair, exporter: str) -> Iterator[Recording]:
     def watch() -> None:
         while not ended.wait(_INTERVAL_SECONDS):
             # What the chain does not answer on a busy machine is asked again at the next turn.
-            with suppress(requests.RequestException):
-                _note_states(pair, record)
-                _note_proposers(pair, record)
+            for note in (_note_proposers, _note_states, _note_encoded):
+                with suppress(requests.RequestException):
+                    note(pair, record)
             try:
                 record.scrapes.append(scrape(f"{exporter}/metrics"))
             except (requests.RequestException, ValueError) as error:
@@ -71,8 +71,14 @@ def _note_states(pair: Pair, record: Recording) -> None:
         validators = validators_at(pair, str(slot))
         if validators is not None:
             record.states[slot] = validators
-            if slot % SLOTS_PER_EPOCH >= SLOTS_PER_EPOCH // 2:
-                record.encoded[slot] = encoded_state(pair, slot)
+
+
+def _note_encoded(pair: Pair, record: Recording) -> None:
+    newest = max(record.states, default=-1)
+    for slot in record.states:
+        is_last = slot % SLOTS_PER_EPOCH >= SLOTS_PER_EPOCH // 2
+        if is_last and slot not in record.encoded and slot > newest - 2 * SLOTS_PER_EPOCH:
+            record.encoded[slot] = encoded_state(pair, slot)
     if not record.specification:
         record.genesis_validators_root = ask(pair, "beacon/genesis")["genesis_validators_root"]
         record.specification = ask(pair, "config/spec")
@@ -80,7 +86,8 @@ def _note_states(pair: Pair, record: Recording) -> None:
 
 def _note_proposers(pair: Pair, record: Recording) -> None:
     running = head_slot(pair) // SLOTS_PER_EPOCH
-    for epoch in range(max(0, running - 1), running + 1):
+    # The running epoch first: a duty of the past that the node does not tell must not hide the others.
+    for epoch in reversed(range(max(0, running - 1), running + 1)):
         if epoch * SLOTS_PER_EPOCH + 1 in record.proposers:
             continue
         for duty in ask(pair, f"validator/duties/proposer/{epoch}"):
