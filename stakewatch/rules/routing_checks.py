@@ -17,7 +17,8 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.problems import quoted
 from stakewatch.catalogue import load_catalogue
 from stakewatch.errors import InputError
-from stakewatch.programs.find import locate
+from stakewatch.programs.find import locate, search_for
+from stakewatch.programs.pins import find_program
 from stakewatch.rules.amp_alertmanager import amp_definition, receivers_path
 from stakewatch.rules.files import Rule, compose, load_rule_files
 from stakewatch.rules.result_labels import Labels, ResultLabels
@@ -90,9 +91,16 @@ def inhibition(bundle: Bundle, _configuration: Configuration) -> Iterator[Findin
                 yield Finding(path, rule.line, message, mend)
 
 
-@check("rules/alertmanager", "A configuration that Alertmanager's own checker refuses; needs amtool.")
+@check(
+    "rules/alertmanager", "A configuration that Alertmanager's own checker refuses, where amtool is there."
+)
 def alertmanager(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
-    """Yield what amtool says about each configuration, and about the one for the managed service."""
+    """Yield what amtool says about each configuration, and about the one for the managed service.
+
+    Whoever has no Alertmanager here, such as a user of the managed one, need not build it for this.
+    """
+    if search_for(find_program("amtool")).located is None:
+        return
     for path in sorted(bundle.alertmanager.glob("*.yaml")):
         yield from _amtool_findings(path, path)
     if not receivers_path(bundle.alertmanager).is_file():

@@ -16,8 +16,12 @@ import pytest
 import requests
 import yaml
 
+from stakewatch.bundle.configuration import Configuration
+from stakewatch.bundle.folder import Bundle
+from stakewatch.errors import InputError
 from stakewatch.programs.find import locate
 from stakewatch.programs.servers import Alertmanager, alertmanager
+from stakewatch.rules import routing_checks
 from stakewatch.rules.files import load_rule_files
 from stakewatch.rules.routing import routes_to_webhook
 
@@ -287,6 +291,8 @@ SILENCED: tuple[tuple[Labels, ...], ...] = (
     (named(VOLUME, "VolumeFullSoon", "critical"), VOLUME),
     (named(DISK, "VolumeFullSoon", "critical"), DISK),
     (EXPORTER_STALE, named(without(EXPORTER_STALE, "instance"), "RoleAbsent", "critical")),
+    (EXPORTER_STALE, named(EXPORTER_STALE, "TargetDown")),
+    (SIGNING, named(SIGNING, "RemoteSignerErrors")),
     # From the cause down to the groups.
     (EXECUTION_DOWN, OFFLINE, GROUP, KEY),
     (SIGNER_DOWN, SIGNING, {**GROUP, "validator_client": "validator-1"}),
@@ -329,6 +335,8 @@ NOT_SILENCED: tuple[tuple[Labels, ...], ...] = (
     (named(VOLUME, "VolumeFullSoon", "critical"), {**VOLUME, "persistentvolumeclaim": "data-geth-1"}),
     (named(DISK, "VolumeFullSoon", "critical"), {**DISK, "instance": "machine-2"}),
     (EXPORTER_STALE, {**EXPORTER_STALE, "alertname": "RoleAbsent", "role": "beacon", "instance": "x"}),
+    (EXPORTER_STALE, {**EXPORTER_STALE, "alertname": "TargetDown", "instance": "exporter-2"}),
+    (SIGNING, {**SIGNING, "alertname": "RemoteSignerErrors", "instance": "validator-2"}),
     # Slashing is never silenced.
     (DOWN, SLASHED),
     (SHARED, SLASHED),
@@ -554,3 +562,18 @@ def test_a_message_has_the_description_the_time_and_both_links(tmp_path: Path) -
         "Runbook: https://runbooks/BeaconNodeDown",
         "Dashboard: https://grafana/d/fleet_overview",
     ]
+
+
+def test_the_check_finds_what_amtool_refuses_in_either_form(tmp_path: Path) -> None:
+    shutil.copytree(CONFIGURATION.parent, tmp_path / "alertmanager")
+    bundle = Bundle(tmp_path)
+    assert list(routing_checks.alertmanager(bundle, Configuration())) == []
+    file = tmp_path / "alertmanager" / "alertmanager.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("receiver: journal", "receiver: nobody"), encoding="utf-8")
+    with pytest.raises(InputError, match="nobody, which is no receiver"):
+        list(routing_checks.alertmanager(bundle, Configuration()))
+    file.write_text(text.replace("group_wait: 10s", "group_wait: soon"), encoding="utf-8")
+    findings = list(routing_checks.alertmanager(bundle, Configuration()))
+    assert [finding.path.name for finding in findings] == ["alertmanager.yaml", "receivers.yaml"]
+    assert "soon" in findings[0].message
