@@ -13,7 +13,11 @@ CONTENTS = (
     "alertmanager",
     "dashboards",
     "catalogue",
+    "kubernetes",
     "docs/runbooks",
+    "docs/alerts.md",
+    "docs/alertmanager.md",
+    "docs/aws-ruler-alarms.md",
     "docs/configuration.md",
     "stakewatch.example.yaml",
 )

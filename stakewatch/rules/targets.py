@@ -14,6 +14,8 @@ from stakewatch.rules.files import load_rule_files, print_rule_file
 from stakewatch.rules.overriding import apply_configuration
 from stakewatch.rules.scraping import exporter_address, exporter_job, exporter_target
 
+_PROMETHEUS_ADDRESS = "127.0.0.1:9090"
+_ALERTMANAGER_ADDRESS = "127.0.0.1:9093"
 _TARGET_KINDS = ("staking", "platform")
 _HEADING = """\
 # Built from stakewatch.yaml and the bundle: change those. What is scraped beside the exporter stands in the
@@ -32,7 +34,7 @@ _PROMETHEUS: Mapping[str, object] = {
         "evaluation_interval": "30s",
     },
     "rule_files": ["rules/*.yaml"],
-    "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9093"]}]}]},
+    "alerting": {"alertmanagers": [{"static_configs": [{"targets": [_ALERTMANAGER_ADDRESS]}]}]},
     "scrape_configs": [
         {
             "job_name": "staking",
@@ -41,6 +43,11 @@ _PROMETHEUS: Mapping[str, object] = {
         {
             "job_name": "platform",
             "file_sd_configs": [{"files": ["targets/platform/*.yaml"]}],
+        },
+        # What the rules of the group local_prometheus are about.
+        {
+            "job_name": "monitoring",
+            "file_sd_configs": [{"files": ["targets/monitoring.yaml"]}],
         },
         exporter_job(file_sd_configs=[{"files": ["targets/exporter.yaml"]}]),
     ],
@@ -79,6 +86,9 @@ def build_prometheus(bundle: Bundle, configuration: Configuration, folder: Path)
     (targets / "exporter.yaml").write_text(
         yaml.safe_dump(_exporter_target(configuration), sort_keys=False), encoding="utf-8"
     )
+    (targets / "monitoring.yaml").write_text(
+        yaml.safe_dump(_monitoring_targets(configuration), sort_keys=False), encoding="utf-8"
+    )
     for kind in _TARGET_KINDS:
         (targets / kind).mkdir()
         for path in sorted((bundle.root / "targets" / kind).glob("*.yaml")):
@@ -102,7 +112,15 @@ def build_amp_alertmanager(bundle: Bundle, _configuration: Configuration, folder
 
 
 def _exporter_target(configuration: Configuration) -> list[dict[str, object]]:
-    nodes = configuration.nodes
-    place = {"cluster": nodes[0].cluster, "region": nodes[0].region} if nodes else {}
     address = exporter_address(configuration.exporter)
-    return [exporter_target(address, network=configuration.network, place=place)]
+    return [exporter_target(address, network=configuration.network, place=_place(configuration))]
+
+
+def _monitoring_targets(configuration: Configuration) -> list[dict[str, object]]:
+    """Return Prometheus itself and its Alertmanager, at the addresses that they listen on by default."""
+    return [{"targets": [_PROMETHEUS_ADDRESS, _ALERTMANAGER_ADDRESS], "labels": _place(configuration)}]
+
+
+def _place(configuration: Configuration) -> dict[str, str]:
+    nodes = configuration.nodes
+    return {"cluster": nodes[0].cluster, "region": nodes[0].region} if nodes else {}

@@ -12,6 +12,15 @@ from stakewatch.rules.targets import build_amp_alertmanager, build_prometheus
 REPOSITORY = Path(__file__).parents[3]
 
 
+def test_prometheus_watches_itself_and_its_alertmanager(tmp_path: Path) -> None:
+    build_prometheus(Bundle(REPOSITORY), Configuration(), tmp_path)
+    jobs = yaml.safe_load((tmp_path / "prometheus.yaml").read_text(encoding="utf-8"))["scrape_configs"]
+    files = {job["job_name"]: job["file_sd_configs"][0]["files"] for job in jobs}
+    assert files["monitoring"] == ["targets/monitoring.yaml"]
+    (entry,) = yaml.safe_load((tmp_path / "targets" / "monitoring.yaml").read_text(encoding="utf-8"))
+    assert entry["targets"] == ["127.0.0.1:9090", "127.0.0.1:9093"]
+
+
 def test_prometheus_gets_the_templates_beside_the_routes(tmp_path: Path) -> None:
     build_prometheus(Bundle(REPOSITORY), Configuration(), tmp_path)
     (pattern,) = yaml.safe_load((tmp_path / "alertmanager.yaml").read_text(encoding="utf-8"))["templates"]
