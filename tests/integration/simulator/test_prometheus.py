@@ -81,7 +81,7 @@ def test_every_target_is_scraped_and_rules_see_what_was_simulated(watched: tuple
     def raised() -> set[str]:
         return {alert.name for alert in server.alerts() if alert.state == "pending"}
 
-    expected = {"ContainerMemoryHigh", "NodeMemoryHigh", "BeaconNodePeersLow"}
+    expected = {"ContainerMemoryHigh", "NodeMemoryHigh", "BeaconNodePeersLow", "ValidatorClientDown"}
     eventually(lambda: expected <= raised())
     assert raised() == expected
     # A target that is down shows with its next scrape.
