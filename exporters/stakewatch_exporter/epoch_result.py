@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from stakewatch_exporter.attesters import Votes
 from stakewatch_exporter.membership import Membership
 
 _ALL_FLAGS = 0b111
+_BLOCK = 1 << 18
 
 
 class Tier(StrEnum):
@@ -134,11 +134,13 @@ def from_answers(
     """Return what the JSON answers about everybody say. Raises ValueError when they do not fit together."""
     if len(members.indices) and int(members.indices[-1]) >= len(registry.is_slashed):
         raise ValueError(f"validator {members.indices[-1]} is not in it")
-    everybody = answer.of(
-        np.arange(len(registry.is_slashed)),
-        has_duty=registry.is_active(moment.epoch) & ~registry.is_slashed,
-        effective_balances=registry.effective_balances,
-    )
+    has_duty = registry.is_active(moment.epoch) & ~registry.is_slashed
+    balances = registry.effective_balances
+    network = AttestationTotals()
+    for first in range(0, len(balances), _BLOCK):
+        block = np.arange(first, min(first + _BLOCK, len(balances)))
+        part = answer.of(block, has_duty=has_duty[block], effective_balances=balances[block])
+        network += sum_rewards(part, balances[block], 1)
     active = registry.is_active(moment.epoch + 1)
     figures = NetworkFigures(
         epoch=moment.epoch + 1,
@@ -153,14 +155,15 @@ def from_answers(
             ),
         },
     )
-    own = _part(everybody, members.indices)
+    ours = balances[members.indices]
+    own = answer.of(members.indices, has_duty=has_duty[members.indices], effective_balances=ours)
     return EpochResult(
         epoch=moment.epoch,
         slot=moment.slot,
         root=moment.root,
         tier=Tier.JSON_NETWORK,
-        groups=_groups(everybody, registry.effective_balances, members),
-        network=sum_rewards(everybody, registry.effective_balances, 1),
+        groups=_groups(own, ours, members),
+        network=network,
         missed=_chosen(members.indices, own.has_duty & (own.flags == 0)),
         imperfect=_chosen(members.indices, own.has_duty & (own.flags != _ALL_FLAGS)),
         live=_live(members, own.flags != 0, disabled),
@@ -182,18 +185,12 @@ def from_own_answers(
     `effective_balances` are gwei as of the epoch after. Raises ValueError when they do not fit together.
     """
     own = answer.of(members.indices, has_duty=has_duty, effective_balances=effective_balances)
-    spread = np.zeros(len(members.numbers), dtype=np.int64)
-    spread[members.indices] = np.arange(len(members.indices))
-    places = {name: spread[indices] for name, indices in members.by_group().items()}
     return EpochResult(
         epoch=moment.epoch,
         slot=moment.slot,
         root=moment.root,
         tier=Tier.JSON_WATCHED,
-        groups={
-            name: sum_rewards(_part(own, own_places), effective_balances[own_places], 1)
-            for name, own_places in places.items()
-        },
+        groups=_groups(own, effective_balances, members),
         network=None,
         missed=_chosen(members.indices, own.has_duty & (own.flags == 0)),
         imperfect=_chosen(members.indices, own.has_duty & (own.flags != _ALL_FLAGS)),
@@ -234,19 +231,19 @@ def _live(members: Membership, is_live: npt.NDArray[np.bool_], disabled: frozens
     return _chosen(members.indices, is_live & np.isin(members.numbers[members.indices], numbers))
 
 
-def _part(rewards: ValidatorRewards, places: npt.NDArray[np.int64]) -> ValidatorRewards:
+def _part(rewards: ValidatorRewards, places: npt.NDArray[np.integer]) -> ValidatorRewards:
     return ValidatorRewards(**{name: column[places] for name, column in vars(rewards).items()})
 
 
 def _groups(
-    rewards: ValidatorRewards, effective_balances: npt.NDArray[np.int64], members: Membership
+    own: ValidatorRewards, effective_balances: npt.NDArray[np.int64], members: Membership
 ) -> Mapping[str, AttestationTotals]:
-    return MappingProxyType(
-        {
-            name: sum_rewards(_part(rewards, indices), effective_balances[indices], 1)
-            for name, indices in members.by_group().items()
-        }
-    )
+    """Return the sums of each group; the columns are in the order of our validators' indices."""
+    groups = members.by_group()
+    places = {name: np.searchsorted(members.indices, indices) for name, indices in groups.items()}
+    return {
+        name: sum_rewards(_part(own, place), effective_balances[place], 1) for name, place in places.items()
+    }
 
 
 def _recent(state: BeaconState, indices: npt.NDArray[np.int64] | slice) -> Recent:

@@ -4,7 +4,7 @@ Source: beacon-APIs `states/{state}/validators` without a filter, about 460 byte
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from stakewatch.ethereum.json_rows import RowStream
 from stakewatch.ethereum.state_stream import NEVER
 
 _MOST_VALIDATORS = 10_000_000
+_COLUMNS = (np.int64, np.uint32, np.uint32, np.uint32, np.bool_)
 
 Epoch = Annotated[int, Meta(ge=0)]
 
@@ -55,7 +56,7 @@ class RegistryAnswer:
 
     def __init__(self) -> None:
         self._rows = RowStream(b'"data":[', b"}}", _Entry, self._take)
-        self._parts: list[npt.NDArray[np.int64]] = []
+        self._parts: tuple[list[npt.NDArray[Any]], ...] = tuple([] for _ in _COLUMNS)
         self._count = 0
 
     def feed(self, chunk: bytes, /) -> None:
@@ -65,17 +66,13 @@ class RegistryAnswer:
     def finish(self) -> JsonRegistry:
         """Return the registry. Raises ValueError when it is empty."""
         self._rows.finish()
-        if not self._parts:
+        if not self._count:
             raise ValueError("a state without validators")
-        columns = [np.concatenate([part[column] for part in self._parts]) for column in range(5)]
-        self._parts.clear()
-        return JsonRegistry(
-            columns[0],
-            columns[1].astype(np.uint32),
-            columns[2].astype(np.uint32),
-            columns[3].astype(np.uint32),
-            columns[4].astype(np.bool_),
-        )
+        columns = []
+        for parts in self._parts:
+            columns.append(np.concatenate(parts))
+            parts.clear()
+        return JsonRegistry(*columns)
 
     def _take(self, entries: list[_Entry]) -> None:
         first = self._count
@@ -83,15 +80,16 @@ class RegistryAnswer:
         if [entry.index for entry in entries] != list(range(first, self._count)):
             raise ValueError(f"its validators from {first} on are not in the order of their indices")
         records = [entry.validator for entry in entries]
-        self._parts.append(
-            np.array(
-                [
-                    [record.effective_balance for record in records],
-                    [min(record.activation_eligibility_epoch, NEVER) for record in records],
-                    [min(record.activation_epoch, NEVER) for record in records],
-                    [min(record.exit_epoch, NEVER) for record in records],
-                    [record.slashed for record in records],
-                ],
-                dtype=np.int64,
-            )
-        )
+        for parts, kind, column in zip(
+            self._parts,
+            _COLUMNS,
+            (
+                [record.effective_balance for record in records],
+                [min(record.activation_eligibility_epoch, NEVER) for record in records],
+                [min(record.activation_epoch, NEVER) for record in records],
+                [min(record.exit_epoch, NEVER) for record in records],
+                [record.slashed for record in records],
+            ),
+            strict=True,
+        ):
+            parts.append(np.array(column, dtype=kind))

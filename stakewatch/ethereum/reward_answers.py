@@ -17,10 +17,11 @@ from stakewatch.ethereum.attestation_rewards import HEAD, SOURCE, TARGET, Valida
 from stakewatch.ethereum.json_rows import RowStream
 
 _MOST_VALIDATORS = 10_000_000
-_LARGEST_REWARD = 10**10
+# Two ether in an epoch: nobody gets or loses that, and it fits into 32 bits.
+_LARGEST_REWARD = 2 * 10**9
 _IDEAL = b'"ideal_rewards":'
 _TOTAL = b'"total_rewards":['
-_ABSENT = np.int64(-(2**62))
+_ABSENT = np.int32(-(2**31))
 
 # Some clients write fractions (Lodestar 1.22), so amounts are read as text and cut where they must be whole.
 Amount = Annotated[float, Meta(ge=-_LARGEST_REWARD, le=_LARGEST_REWARD)]
@@ -49,8 +50,8 @@ class RewardAnswer:
 
     def __init__(self) -> None:
         self._rows = RowStream(_TOTAL, b"}", _Total, self._take)
-        self._parts: list[npt.NDArray[np.int64]] = []
-        self._table = np.empty((0, 4), dtype=np.int64)
+        self._parts: list[npt.NDArray[np.int32]] = []
+        self._table = np.empty((0, 4), dtype=np.int32)
         self._ideals: dict[int, int] = {}
 
     def feed(self, chunk: bytes, /) -> None:
@@ -70,9 +71,9 @@ class RewardAnswer:
         }
         if not any(self._ideals.values()):
             raise ValueError("in an inactivity leak rewards do not tell who voted for the head")
-        rows = np.concatenate(self._parts) if self._parts else np.empty((0, 5), dtype=np.int64)
+        rows = np.concatenate(self._parts) if self._parts else np.empty((0, 5), dtype=np.int32)
         self._parts.clear()
-        table = np.full((int(rows[:, 0].max(initial=-1)) + 1, 4), _ABSENT, dtype=np.int64)
+        table = np.full((int(rows[:, 0].max(initial=-1)) + 1, 4), _ABSENT, dtype=np.int32)
         table[rows[:, 0]] = rows[:, 1:]
         if int((table[:, 0] != _ABSENT).sum()) != len(rows):
             raise ValueError("a validator is there twice")
@@ -84,7 +85,7 @@ class RewardAnswer:
             np.array(
                 [(row.validator_index, row.source, row.target, row.head, row.inactivity) for row in rows],
                 dtype=np.float64,
-            ).astype(np.int64)
+            ).astype(np.int32)
         )
 
     def of(
@@ -99,13 +100,13 @@ class RewardAnswer:
         `effective_balances` (int64) are gwei, as of the epoch after. Raises ValueError when one with a duty
         is not in the answer, or the ideal reward of an effective balance is not.
         """
-        known = np.full((len(indices), 4), _ABSENT, dtype=np.int64)
+        known = np.full((len(indices), 4), _ABSENT, dtype=np.int32)
         inside = indices < len(self._table)
         known[inside] = self._table[indices[inside]]
         is_known = known[:, 0] != _ABSENT
         if (has_duty & ~is_known).any():
             raise ValueError(f"{int((has_duty & ~is_known).sum())} validators with a duty are not in it")
-        amounts = np.where(is_known[:, None], known, 0)
+        amounts = np.where(is_known[:, None], known, np.int32(0))
         flags = np.zeros(len(indices), dtype=np.uint8)
         for flag in (SOURCE, TARGET):
             flags |= np.where(has_duty & (amounts[:, flag] >= 0), 1 << flag, 0).astype(np.uint8)
@@ -113,10 +114,10 @@ class RewardAnswer:
         return ValidatorRewards(
             has_duty=has_duty,
             flags=flags,
-            source=amounts[:, SOURCE],
-            target=amounts[:, TARGET],
-            head=amounts[:, HEAD],
-            inactivity=np.minimum(amounts[:, 3], 0),
+            source=amounts[:, SOURCE].astype(np.int64),
+            target=amounts[:, TARGET].astype(np.int64),
+            head=amounts[:, HEAD].astype(np.int64),
+            inactivity=np.minimum(amounts[:, 3], 0).astype(np.int64),
             ideal=np.where(has_duty, self._ideal(effective_balances, has_duty), 0),
         )
 

@@ -1,11 +1,13 @@
 """The ladder of tiers over nodes that refuse, fail for a moment, or have another branch."""
 
 import asyncio
+import copy
 import time
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from stakewatch.ethereum.reward_answers import RewardAnswer
 from stakewatch.ethereum.specification import Specification
 from stakewatch.ethereum.state_stream import NEVER
 from stakewatch.ethereum.transport import Endpoint, Outcome, RequestError
+from stakewatch_exporter import state_file
 from stakewatch_exporter.agreement import Chain
 from stakewatch_exporter.blocks import Anchor, BlockTree
 from stakewatch_exporter.epoch_reader import EpochReader
@@ -180,6 +183,21 @@ async def test_a_refused_state_leads_to_json_at_once() -> None:
     assert (result.network.duties, result.network.reward) == (4, 40)
     assert result.groups is not None
     assert result.groups["alpha"].reward == 20
+
+
+@pytest.mark.parametrize("registry", [None, REFUSED])
+async def test_a_result_of_any_tier_survives_a_restart(registry: Exception | None) -> None:
+    scene, node = Scene(), Answers(registry=registry)
+    scene.to(16)
+    await scene.rounds(4, node)
+    chain = "0x" + "aa" * 32
+    saved = state_file.saved_state(scene.books, network="demonet", root=chain)
+    content = state_file.encode(copy.deepcopy(saved))
+    again = msgspec.json.decode(content, type=state_file.SavedState)
+    books = state_file.restored_ledger(again, groups(), validators_root=chain, slots_per_epoch=SLOTS)
+    assert books.book.results == scene.books.book.results
+    assert books.book.latest == scene.books.book.latest
+    assert len(books.book.results) == 1
 
 
 async def test_without_the_registry_only_our_keys_are_asked_for() -> None:
