@@ -44,7 +44,11 @@ class Page:
         """Write a section anew unless it was written for an equal key; return whether it was."""
         if self._sections[name].key == key:
             return False
-        self._sections[name] = _Section(key, render(self._network, samples(), are_many=are_many))
+        section = _Section(key, render(self._network, samples(), are_many=are_many))
+        if are_many:
+            # Here, where it may take its time, and not when somebody waits for the page.
+            section.pack()
+        self._sections[name] = section
         return True
 
     def is_current(self, name: str, key: object) -> bool:
