@@ -46,7 +46,7 @@ async def soak(hours: float, console: Console) -> list[Figure]:
     watcher = Watcher(scene.truths)
     switch = Switch()
     memory: list[tuple[float, float]] = []
-    exits = broken = 0
+    exits = 0
     try:
         async with AsyncExitStack() as stack:
             configuration = await scene.configure(folder / "exporter", await scene.serve(stack, switch))
@@ -77,7 +77,7 @@ async def soak(hours: float, console: Console) -> list[Figure]:
                 console.print(f"  {error}", highlight=False)
                 exits = 1
             breaking.cancel()
-            broken = (await asyncio.gather(breaking, return_exceptions=True)).count(None)
+            await asyncio.gather(breaking, return_exceptions=True)
             behind = (
                 scene.head - ((await exporter.page()).value("last_processed_slot") or 0) if not exits else 0
             )
@@ -94,7 +94,6 @@ async def soak(hours: float, console: Console) -> list[Figure]:
         Figure("memory_slope_mib_per_hour", slope, "MiB/h", "<= 0.5"),
         Figure("memory_at_end_mib", memory[-1][1] if memory else float("nan"), "MiB"),
         Figure("slots_behind_at_end", behind, "slots"),
-        Figure("breakers_ended", broken, ""),
     ]
 
 
