@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import struct
 import subprocess
 import tempfile
@@ -178,6 +179,8 @@ def rule_clock(
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                # It makes much garbage and keeps little: some hundred MB more save a fifth of its time.
+                env={**os.environ, "GOGC": "300"},
             )
         clock = RuleClock(process, log)
         try:

@@ -91,7 +91,7 @@ def compare_alarms(
     for alarm in fired:
         # The dead node was its only peer; and its keys are a good part of all there are.
         follows = (alarm.name, alarm.subject) == ("BeaconNodePeersLow", healthy.beacon)
-        follows = follows or alarm.labels["area"] == "network"
+        follows = follows or alarm.labels.get("area") == "network"
         names_it = bool(dead & set(alarm.labels.values())) or alarm.labels.get("group") in suffering
         if alarm.name in _ON_INCOME:
             epoch = int((alarm.at - chain.genesis_time) // (SECONDS_PER_SLOT * SLOTS_PER_EPOCH))
