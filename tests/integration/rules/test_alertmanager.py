@@ -284,6 +284,7 @@ SILENCED: tuple[tuple[Labels, ...], ...] = (
     (GROUP, named(GROUP, "ValidatorProposalMissed")),
     (KEY, named(KEY, "ValidatorMissingRepeatedly")),
     (KEY, named(KEY, "ValidatorConsecutiveMisses", "info")),
+    (SLASHED, named(GROUP, "ValidatorExitedUnexpectedly")),
     (named(MACHINE_MEMORY, "NodeMemoryCritical", "critical"), MACHINE_MEMORY),
     (named(MEMORY, "ContainerMemoryCritical", "critical"), MEMORY),
     (MEMORY, named(MEMORY, "MemoryRampsToLimit")),
@@ -332,6 +333,7 @@ NOT_SILENCED: tuple[tuple[Labels, ...], ...] = (
     # Another of the same kind.
     (GROUP, {**BURN_FAST, "group": "beta"}),
     (KEY, {**named(KEY, "ValidatorMissingRepeatedly"), "pubkey": "0x22"}),
+    (SLASHED, {**named(GROUP, "ValidatorExitedUnexpectedly"), "group": "beta"}),
     (named(VOLUME, "VolumeFullSoon", "critical"), {**VOLUME, "persistentvolumeclaim": "data-geth-1"}),
     (named(DISK, "VolumeFullSoon", "critical"), {**DISK, "instance": "machine-2"}),
     (EXPORTER_STALE, {**EXPORTER_STALE, "alertname": "RoleAbsent", "role": "beacon", "instance": "x"}),
