@@ -3,6 +3,7 @@
 import asyncio
 import email.utils
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -358,9 +359,15 @@ def _failures_told_apart() -> Iterator[None]:
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:
     """Return why a connection failed; aiohttp's own text speaks of TLS also where there is none."""
-    number = error.os_error.errno
+    cause = error.os_error
+    # Their numbers are OpenSSL's and would be read as the system's: "Operation not permitted".
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed, perhaps it serves http: {cause.reason}"
+    number = cause.errno
     # A failed look-up of a name has a negative number and a text of its own.
-    return os.strerror(number) if number is not None and number > 0 else str(error.os_error.strerror)
+    return os.strerror(number) if number is not None and number > 0 else str(cause.strerror)
 
 
 async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:

@@ -2,12 +2,15 @@
 
 import asyncio
 import email.utils
+import ssl
 import time
+from typing import Never
 
 import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from stakewatch.ethereum.transport import Endpoint, Exchange, Outcome, RequestError, Transport
 
@@ -141,6 +144,34 @@ async def test_nobody_listening_is_a_connection_failure() -> None:
         error = await _failure(Asked(transport, exchanges))
     assert error.outcome is Outcome.CONNECTION
     assert error.what.endswith("no connection: Connection refused")
+
+
+async def _connection_failure(session: aiohttp.ClientSession, url: str) -> str:
+    exchanges: list[Exchange] = []
+    transport = Transport(session, url, name="beacon-1", timeout_seconds=5, observe=exchanges.append)
+    error = await _failure(Asked(transport, exchanges))
+    assert error.outcome is Outcome.CONNECTION
+    return error.what
+
+
+async def test_https_where_http_is_served_says_so() -> None:
+    async with TestServer(web.Application()) as server, aiohttp.ClientSession() as session:
+        failure = await _connection_failure(session, f"https://127.0.0.1:{server.port}")
+    assert "TLS failed, perhaps it serves http" in failure
+
+
+async def test_a_certificate_that_is_not_trusted_is_named_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def distrust(_: object, request: aiohttp.ClientRequest, *_others: object) -> Never:
+        refusal = ssl.SSLCertVerificationError(1, "certificate verify failed")
+        refusal.verify_message = "self-signed certificate"
+        raise aiohttp.ClientConnectorCertificateError(request.connection_key, refusal)
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", distrust)
+    async with aiohttp.ClientSession() as session:
+        failure = await _connection_failure(session, "https://127.0.0.1:1")
+    assert failure.endswith("no connection: its certificate is not trusted: self-signed certificate")
 
 
 async def test_an_answer_cut_off_before_its_length_is_truncated() -> None:
