@@ -60,9 +60,10 @@ def read_token(path: Path) -> str:
             content = file.read(_LARGEST_TOKEN + 1) if stat.S_ISREG(mode) else b""
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no path"
-        raise TokenError(
-            f"cannot be read: {reason}", where=str(path), mend="let the exporter's user or group read it"
-        ) from error
+        mend = "let the exporter's user or group read it"
+        if isinstance(error, FileNotFoundError):
+            mend = "write the token into it, or correct token_file in stakewatch.yaml"
+        raise TokenError(f"cannot be read: {reason}", where=str(path), mend=mend) from error
     if mode & stat.S_IRWXO:
         raise TokenError(
             "everybody on this machine may read or change it",

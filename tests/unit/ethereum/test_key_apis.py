@@ -132,8 +132,9 @@ def test_what_is_no_token_is_refused_without_being_repeated(tmp_path: Path, cont
 
 
 def test_a_token_file_that_is_missing_a_folder_or_a_pipe_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TokenError, match="No such file"):
+    with pytest.raises(TokenError, match="No such file") as caught:
         read_token(tmp_path / "missing")
+    assert caught.value.mend == "write the token into it, or correct token_file in stakewatch.yaml"
     with pytest.raises(TokenError):
         read_token(tmp_path)
     os.mkfifo(tmp_path / "pipe", 0o600)
