@@ -3,6 +3,7 @@
 All functions take a document that may have failed its schema, and pass over what has another shape.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ NODE_LISTS = ("beacon_nodes", "execution_nodes")
 MEMBER_LISTS = (*NODE_LISTS, "validator_clients", "signers")
 MAXIMUM_PORT = 65535
 SHOWN_OF_KEY = 14
+# Paths of the Beacon, keymanager and Web3Signer APIs, which the exporter adds by itself.
+_API_PATH = re.compile(r"/eth/v\d+(?:/|$)|/api/v1/eth2(?:/|$)")
 
 
 def reference_problems(document: Document) -> Iterator[Problem]:
@@ -203,9 +206,21 @@ def _urls(document: Document) -> Iterator[Problem]:
         if (
             isinstance(value, str)
             and value.startswith(("http://", "https://"))
-            and (found := _url_fault(value))
+            and (found := _url_fault(value) or (_api_path_fault(value) if _serves_api(place) else None))
         ):
             yield _problem(document, place, f"this address {found[0]}", found[1])
+
+
+def _serves_api(place: Place) -> bool:
+    """Return whether an address is one of an API with paths: a JSON-RPC endpoint and links may have any."""
+    return place[0] == "fleet" and place[1] != "execution_nodes"
+
+
+def _api_path_fault(url: str) -> tuple[str, str] | None:
+    """Return what is wrong with an address that names a path of an API, and the mend."""
+    if _API_PATH.search(urlsplit(url).path):
+        return "goes on into the API", "write only what stands before /eth/v1 or /api/v1"
+    return None
 
 
 def _url_fault(url: str) -> tuple[str, str] | None:

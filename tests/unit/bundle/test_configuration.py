@@ -247,6 +247,20 @@ def test_an_address_that_cannot_be_asked_is_refused(url: str) -> None:
     assert "write" in message or "1 to 65535" in message
 
 
+@pytest.mark.parametrize("path", ["/eth/v1", "/eth/v2/", "/base/eth/v1/node", "/api/v1/eth2/publicKeys"])
+def test_an_address_that_goes_on_into_the_api_is_refused(path: str) -> None:
+    message = error_of(FLEET.replace("127.0.0.1:1/", f"127.0.0.1:1{path}").replace("KEYS", "[1]"))
+    assert "write only what stands before /eth/v1" in message
+
+
+def test_links_and_bases_that_merely_look_like_the_api_are_kept() -> None:
+    content = FLEET.replace("127.0.0.1:1/", "127.0.0.1:1/eth/v1x").replace("KEYS", "[1]")
+    content += "urls: {runbooks: https://wiki.example/eth/v1}\n"
+    configuration = load_configuration_text(content, FILE)
+    assert configuration.urls.runbooks == "https://wiki.example/eth/v1"
+    assert configuration.beacon_nodes[0].url == "http://127.0.0.1:1/eth/v1x"
+
+
 @pytest.mark.parametrize("scheme", ["http", "https", "ftp"])
 def test_an_address_with_a_password_is_refused_and_the_password_not_repeated(scheme: str) -> None:
     message = error_of(FLEET.replace("http://", f"{scheme}://user:hunter2@").replace("KEYS", "[1]"))
