@@ -87,7 +87,10 @@ def links(bundle: Bundle, configuration: Configuration) -> Iterator[Finding]:
 
     boards = list(_boards(bundle, configuration))
     by_uid = {str(board["uid"]): board for _, board in boards}
-    mend = f"name one of {', '.join(sorted(by_uid))}, or give the board the variable"
+    known = ", ".join(sorted(by_uid))
+    mend = (
+        f"name one of {known}, or give the board the variable" if known else "there are no boards: remove it"
+    )
     for source, board in boards:
         for url in dict.fromkeys(links_of(board)):
             for flaw in flaws_of(url, by_uid):

@@ -138,4 +138,5 @@ def test_an_alert_without_a_link_is_found(bundle: Bundle) -> None:
         path.unlink()
     (finding,) = checks.links(bundle, Configuration())
     assert finding.message == "the dashboard_url of Lost: the link leads to no board"
+    assert finding.mend == "there are no boards: remove it"
     assert finding.line == 1
