@@ -163,7 +163,7 @@ async def test_https_where_http_is_served_says_so() -> None:
 async def test_a_certificate_that_is_not_trusted_is_named_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def distrust(_: object, request: aiohttp.ClientRequest, *_others: object) -> Never:
+    async def distrust(_: object, request: aiohttp.ClientRequest, **_others: object) -> Never:
         refusal = ssl.SSLCertVerificationError(1, "certificate verify failed")
         refusal.verify_message = "self-signed certificate"
         raise aiohttp.ClientConnectorCertificateError(request.connection_key, refusal)
