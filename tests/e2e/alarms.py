@@ -18,7 +18,7 @@ from tests.e2e.ledger import Chapter
 _EPOCHS_LOOKED_BACK = 5
 _HANDED_OVER_KEYS = 5
 # The chain's record of what keys earned says of these whether they were right.
-_ON_INCOME = frozenset({"ValidatorBalanceNotGrowing", "ValidatorGroupNotEarning"})
+ON_INCOME = frozenset({"ValidatorBalanceNotGrowing", "ValidatorGroupNotEarning"})
 # What this chain raises while all is well, because it is so small.
 STANDING = frozenset(
     {
@@ -93,7 +93,7 @@ def compare_alarms(
         follows = (alarm.name, alarm.subject) == ("BeaconNodePeersLow", healthy.beacon)
         follows = follows or alarm.labels.get("area") == "network"
         names_it = bool(dead & set(alarm.labels.values())) or alarm.labels.get("group") in suffering
-        if alarm.name in _ON_INCOME:
+        if alarm.name in ON_INCOME:
             epoch = int((alarm.at - chain.genesis_time) // (SECONDS_PER_SLOT * SLOTS_PER_EPOCH))
             _compare_with_income(chapter, alarm, epoch, past, groups)
         else:
