@@ -13,10 +13,10 @@ from stakewatch.rules.amp_alertmanager import amp_definition, receivers_path
 from stakewatch.rules.files import load_rule_files, print_rule_file
 from stakewatch.rules.overriding import apply_configuration
 from stakewatch.rules.scraping import exporter_address, exporter_job, exporter_target
+from stakewatch.rules.target_files import KINDS, target_files
 
 _PROMETHEUS_ADDRESS = "127.0.0.1:9090"
 _ALERTMANAGER_ADDRESS = "127.0.0.1:9093"
-_TARGET_KINDS = ("staking", "platform")
 _HEADING = """\
 # Built from stakewatch.yaml and the bundle: change those. What is scraped beside the exporter stands in the
 # bundle, as for file_sd_configs: targets/staking/*.yaml, each target with the labels cluster, region,
@@ -74,7 +74,7 @@ def build_prometheus(bundle: Bundle, configuration: Configuration, folder: Path)
 
     What is scraped beside the exporter stands in files of the bundle's owner, `targets/staking/*.yaml` and
     `targets/platform/*.yaml` in the bundle, which are copied.
-    Raises InputError when a rule file is broken or an override does not fit.
+    Raises InputError when a rule file or a target file is broken, or an override does not fit.
     """
     (folder / "rules").mkdir()
     build_rules(bundle, configuration, folder / "rules")
@@ -89,9 +89,9 @@ def build_prometheus(bundle: Bundle, configuration: Configuration, folder: Path)
     (targets / "monitoring.yaml").write_text(
         yaml.safe_dump(_monitoring_targets(configuration), sort_keys=False), encoding="utf-8"
     )
-    for kind in _TARGET_KINDS:
+    for kind in KINDS:
         (targets / kind).mkdir()
-        for path in sorted((bundle.root / "targets" / kind).glob("*.yaml")):
+        for path in target_files(bundle.root, kind):
             shutil.copyfile(path, targets / kind / path.name)
     for path in sorted(bundle.alertmanager.glob("*.yaml")):
         shutil.copyfile(path, folder / path.name)
