@@ -116,6 +116,9 @@ async def _check(configuration: Configuration, console: Console) -> bool:
         keys_are_told = await service.keys.ask()
         checks = service.fleet.checks(service.chain)
         table = Table("instance", "role", "version", "healthy", "why not", title="Nodes")
+        # What is cut off is the end of a path or an address, which is what one needs to know.
+        for column in table.columns:
+            column.overflow = "fold"
         for watch in watches:
             own = checks[watch.node.instance]
             reasons = [f"{name}: {check.reason}" for name, check in own.items() if not check.passes]

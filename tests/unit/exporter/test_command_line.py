@@ -133,6 +133,16 @@ def test_a_check_prints_a_version_as_it_is_and_never_as_markup(tmp_path: Path) -
     assert "[/x]?[2J Teku" in asyncio.run(check())
 
 
+def test_a_check_in_a_narrow_terminal_cuts_nothing_off(tmp_path: Path) -> None:
+    content = CONFIGURATION.replace("beacon-1", f"beacon-{'1' * 80}")
+    arguments = ["--config", _written(tmp_path, content), "--check"]
+    result = CliRunner().invoke(command_line.command, arguments, env={"COLUMNS": "80"})
+    assert result.exit_code == 1, result.output
+    assert "…" not in result.output
+    cells = [line.split("│")[1].strip() for line in result.output.splitlines() if line.startswith("│")]
+    assert "".join(cells).count("1") >= 80
+
+
 def test_a_check_of_a_dead_node_says_why_and_ends_with_one(tmp_path: Path) -> None:
     arguments = ["--config", _written(tmp_path, CONFIGURATION), "--check"]
     result = CliRunner().invoke(command_line.command, arguments, env={"COLUMNS": "250"})
