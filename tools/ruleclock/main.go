@@ -70,7 +70,7 @@ func main() {
 		return
 	}
 	interval := flag.Duration("interval", 30*time.Second, "between two evaluations")
-	keep := flag.Bool("keep", false, "write all samples into FOLDER at the end, as one block")
+	keep := flag.Bool("keep", false, "write a log into FOLDER, from which Prometheus takes all samples into its memory")
 	flag.Parse()
 	if flag.NArg() < 1 || *interval <= 0 {
 		fmt.Fprintln(os.Stderr, "usage: stakewatch-ruleclock [--interval 30s] [--keep] FOLDER [RULE_FILE...]")
@@ -109,8 +109,10 @@ func run(
 	options.MinBlockDuration = longestDatabase.Milliseconds()
 	options.MaxBlockDuration = longestDatabase.Milliseconds()
 	options.RetentionDuration = 0
-	// Everything stays in memory until the end, when it becomes one block.
-	options.WALSegmentSize = -1
+	if !keep {
+		// A day of a large fleet would write gigabytes of log that nobody reads.
+		options.WALSegmentSize = -1
+	}
 	database, err := tsdb.Open(folder, promslog.NewNopLogger(), nil, options, tsdb.NewDBStats())
 	if err != nil {
 		return fmt.Errorf("%s: %w", folder, err)
@@ -122,14 +124,7 @@ func run(
 		return err
 	}
 	c := &clock{database: database, groups: groups, active: map[uint64]known{}}
-	if err := c.serve(bufio.NewReaderSize(input, 1<<20), output); err != nil || !keep {
-		return err
-	}
-	head := database.Head()
-	if head.NumSeries() == 0 {
-		return nil
-	}
-	return database.CompactHead(tsdb.NewRangeHead(head, head.MinTime(), head.MaxTime()))
+	return c.serve(bufio.NewReaderSize(input, 1<<20), output)
 }
 
 // load returns the groups in the order of the files and of the groups in each.
