@@ -15,7 +15,7 @@ from stakewatch.simulator.servers import Server
 
 _HELP = """
 Serves every process of a staking fleet on loopback: Beacon APIs, JSON-RPC, metrics.
-Writes DIR/stakewatch.yaml for the exporter, DIR/keys-GROUP.txt and DIR/targets.json for Prometheus,
+Writes FOLDER/stakewatch.yaml for the exporter, FOLDER/keys-GROUP.txt and FOLDER/targets.json for Prometheus,
 then prints one JSON line with the address of the control API and works until SIGTERM or SIGINT.
 
   curl -X POST -H 'Content-Type: application/json' -d '{"instance": "beacon-2"}' CONTROL/faults/down
