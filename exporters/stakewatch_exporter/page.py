@@ -15,7 +15,7 @@ _LEVEL = 1
 
 
 @dataclass
-class _Section:
+class Section:
     """A piece of the page; `packed` is its deflate stream up to a byte's edge, None until it is asked for."""
 
     key: object
@@ -23,6 +23,7 @@ class _Section:
     packed: bytes | None = None
 
     def pack(self) -> bytes:
+        """Return the deflate stream of the text, made once."""
         if self.packed is None:
             compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW_DEFLATE)
             self.packed = compressor.compress(self.text) + compressor.flush(zlib.Z_SYNC_FLUSH)
@@ -34,22 +35,26 @@ class Page:
 
     def __init__(self, network: str, names: Iterable[str]) -> None:
         self._network = network
-        self._sections = {name: _Section(None, b"") for name in names}
+        self._sections = {name: Section(None, b"") for name in names}
         self._checks: list[tuple[bytes, int]] = []
         self._lock = Lock()
 
-    def update(
-        self, name: str, key: object, samples: Callable[[], Iterable[Sample]], *, are_many: bool = False
-    ) -> bool:
+    def update(self, name: str, key: object, samples: Callable[[], Iterable[Sample]]) -> bool:
         """Write a section anew unless it was written for an equal key; return whether it was."""
         if self._sections[name].key == key:
             return False
-        section = _Section(key, render(self._network, samples(), are_many=are_many))
-        if are_many:
-            # Here, where it may take its time, and not when somebody waits for the page.
-            section.pack()
-        self._sections[name] = section
+        self._sections[name] = Section(key, render(self._network, samples()))
         return True
+
+    def written(self, key: object, samples: Iterable[Sample]) -> Section:
+        """Return a section of many samples, packed: it may take its time in a thread."""
+        section = Section(key, render(self._network, samples, are_many=True))
+        section.pack()
+        return section
+
+    def replace(self, name: str, section: Section) -> None:
+        """Show a section that was written before."""
+        self._sections[name] = section
 
     def is_current(self, name: str, key: object) -> bool:
         """Whether a section was written for an equal key."""

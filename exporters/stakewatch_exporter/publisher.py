@@ -102,7 +102,9 @@ class Publisher:
         # Objects stand for what they hold: another content is always another object.
         reading = ledger.readings[-1] if ledger.readings else None
         known = _Same(ledger, reading, book.latest, book.settled), tuple(book.seats), network.is_leaking
-        if not self.page.is_current("figures", known):
+        # A group's balance is the sum of its keys' on every page: both change at once.
+        keys_are_shown = self.page.is_current("keys", _Same(ledger, reading))
+        if keys_are_shown and not self.page.is_current("figures", known):
             figures = self._group_figures(ledger, network)
             if book.latest is not None and book.latest.figures is not None:
                 book.shares = shares(figures, book.latest.figures.active_balance)
@@ -123,7 +125,10 @@ class Publisher:
         return self._figures
 
     async def publish_keys(self, now: Knowledge) -> None:
-        """Write the section of single keys if it is out of date; in a thread, it may be megabytes."""
+        """Write the section of single keys if it is out of date, and with it the groups' figures.
+
+        The keys are written in a thread, it may be megabytes.
+        """
         ledger = now.ledger
         if ledger is None:
             return
@@ -135,19 +140,22 @@ class Publisher:
             faults = key_faults(ledger)
             self.page.update("offenders", at_fault, lambda: offender_samples(faults, limit=offender_limit))
             self._cut.update(offenders_cut(faults, limit=offender_limit))
-        reading = ledger.readings[-1] if ledger.readings else None
-        if self.page.is_current("keys", _Same(ledger, reading)):
-            return
-        figures = key_figures(ledger)
-        await asyncio.to_thread(
-            self.page.update,
-            "keys",
-            _Same(ledger, reading),
-            lambda: key_samples(figures, limit=limit),
-            are_many=True,
-        )
-        if reading is not None:
-            self._cut.update(keys_cut(len(figures.keys), limit=limit))
+        while not self.page.is_current("keys", key := _Same(ledger, _reading(ledger))):
+            figures = key_figures(ledger)
+            samples = key_samples(figures, limit=limit)
+            section = await asyncio.to_thread(self.page.written, key, samples)
+            if key != _Same(ledger, _reading(ledger)):
+                # A newer epoch was read meanwhile.
+                continue
+            self.page.replace("keys", section)
+            if now.chain is not None:
+                self._publish_ledger(ledger, now.chain, network_state(now.fleet, now.chain))
+            if _reading(ledger) is not None:
+                self._cut.update(keys_cut(len(figures.keys), limit=limit))
+
+
+def _reading(ledger: Ledger) -> object:
+    return ledger.readings[-1] if ledger.readings else None
 
 
 class _Same:

@@ -63,6 +63,28 @@ async def test_beyond_the_limit_keys_have_no_series_and_are_counted() -> None:
             assert f'family="stakewatch_validator_earned_gwei"}} {cut}\n' in page
 
 
+async def test_a_groups_figures_change_with_those_of_its_keys() -> None:
+    async with aiohttp.ClientSession() as session:
+        service = Service(Configuration(network="demonet", groups=groups()), session)
+        chain = Chain("0xaa", 1000, Specification(12_000, 8, 1, 4, MappingProxyType({})))
+        books = ledger(8)
+        service.follower = Follower(chain, groups(), Changes(), ledger=books, catch_up_slots=64)
+
+        def shown(family: str) -> int:
+            lines = service.publisher.page.text().decode().splitlines()
+            return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines if line.startswith(f"{family}{{"))
+
+        for epoch in (1, 2):
+            books.read(epoch, epoch * 8, validators(dict.fromkeys(range(3), FULL + epoch)), {})
+            service.build_page()
+            # Not before the keys are written, which takes its time.
+            of_keys = shown("stakewatch_validator_balance_gwei")
+            assert shown("stakewatch_validators_balance_gwei") == of_keys == (epoch > 1) * 3 * (FULL + 1)
+            await service.build_keys()
+            of_keys = shown("stakewatch_validator_balance_gwei")
+            assert shown("stakewatch_validators_balance_gwei") == of_keys == 3 * (FULL + epoch)
+
+
 def test_a_key_of_a_disabled_group_is_shown_but_not_as_one_that_should_earn() -> None:
     alpha, bravo = groups()
     books = Ledger((alpha, replace(bravo, enabled=False)), BlockTree(Anchor(8, root(8))))
