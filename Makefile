@@ -42,14 +42,15 @@ e2e: tools ## a real chain on loopback, our exporter and rules on it (report e2e
 	@$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGUMENTS)
 
 .PHONY: build
-build: setup ## what machines load, into build/, and dashboards/json
+build: setup ## what machines load, into build/, and the generated dashboards/json and pages of docs/
 	@$(BIN)/stakewatch tools --install promql
 	@$(BIN)/stakewatch build
 	@$(BIN)/stakewatch dashboards
+	@$(BIN)/stakewatch alerts
 
 .PHONY: check
 check: setup ## static checks of rules, tests, dashboards and catalogue (report rules)
-	@$(BIN)/stakewatch tools --install promql prometheus promtool promtool2
+	@$(BIN)/stakewatch tools --install promql prometheus promtool promtool2 amtool
 	@$(BIN)/stakewatch check --report
 
 .PHONY: rules-test
@@ -85,7 +86,7 @@ soak: setup ## a day of the chain in a quarter of an hour, with faults
 
 .PHONY: bench-rules
 bench-rules: setup ## what one round of all rules costs with 10,000 keys
-	@$(BIN)/stakewatch tools --install promql prometheus promtool
+	@$(BIN)/stakewatch tools --install promql prometheus ruleclock
 	@$(BIN)/python -m tests.bench.rules.speed
 
 .PHONY: quiet-day
