@@ -59,7 +59,8 @@ def compare_attestations(
 
 def rewards(record: Recording, past: History) -> Iterable[Paid]:
     """Yield epoch by epoch what attestations brought, computed and seen."""
-    slots = sorted(record.states)
+    # A state may have been noted of a block that was the head for a moment only.
+    slots = sorted(record.states.keys() & past.blocks.keys())
     for before, after in pairwise(slots):
         epoch = after // SLOTS_PER_EPOCH
         if epoch != before // SLOTS_PER_EPOCH + 1 or epoch < 2 or before not in record.encoded:
