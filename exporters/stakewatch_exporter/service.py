@@ -221,6 +221,8 @@ class Service:
         if follower.ledger is not None and self._committees is not None:
             is_new |= await self._committees.prepare(self._candidates(), follower.ledger)
         if is_new:
+            # The keys first: what is said of groups and epochs waits for them.
+            await self.build_keys()
             self.build_page()
 
     async def read_epoch(self) -> None:
