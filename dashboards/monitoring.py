@@ -15,7 +15,6 @@ NEEDS_ITS_OWN = "Needs Prometheus to scrape itself; absent with a managed evalua
 NEEDS_ALERTMANAGER = "Needs Prometheus to scrape Alertmanager; absent with a managed one."
 
 MESSAGES = "alertmanager_notifications"
-PROMETHEUS_LABELS = "cluster, instance, version"
 NODES = 'source="nodes"'
 STATE = 'source="state"'
 EXPORTER = 'role="exporter"'

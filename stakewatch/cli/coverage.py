@@ -1,6 +1,5 @@
 """`stakewatch coverage`: which cases the tests of each alert prove."""
 
-import math
 import sys
 from pathlib import Path
 
@@ -10,8 +9,8 @@ from rich.table import Table
 
 from stakewatch.bundle.folder import find_bundle
 from stakewatch.bundle.reports import conclude_report
-from stakewatch.cli.options import bundle_option, json_option
-from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.cli.options import bundle_option, json_option, rules_and_tests, rules_option, tests_option
+from stakewatch.cli.output import console, print_json, progress_console, shown, whole_percent
 from stakewatch.rules.coverage import AlertCoverage, Coverage, coverage_report, measure_coverage
 from stakewatch.rules.coverage_page import write_coverage_page
 from stakewatch.rules.twins import Case
@@ -21,20 +20,8 @@ _LONGEST_SUBJECT = 70
 
 @click.command(short_help="Find the cases that no test of an alert proves.")
 @bundle_option
-@click.option(
-    "--rules",
-    "rules",
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH",
-    help="Rule files (default: the bundle's).",
-)
-@click.option(
-    "--tests",
-    "tests",
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH",
-    help="Their promtool tests (default: the bundle's).",
-)
+@rules_option
+@tests_option
 @click.option("--report", "with_report", is_flag=True, help="Also write build/reports/coverage.json.")
 @click.option(
     "--html",
@@ -60,9 +47,7 @@ def command(
     """
     if with_report and (as_json or rules is not None or tests is not None):
         raise click.UsageError("--report is about the bundle, and a table: give it alone")
-    if rules is None or tests is None:
-        bundle = find_bundle(bundle_folder)
-        rules, tests = rules or bundle.rules, tests or bundle.rule_tests
+    rules, tests = rules_and_tests(bundle_folder, rules, tests)
     progress = Progress(
         TextColumn("coverage"),
         BarColumn(),
@@ -102,18 +87,14 @@ def _print(coverage: Coverage) -> None:
             output.print(f"  {place}", soft_wrap=True)
     output.print()
     for remark in coverage.remarks:
-        output.print(f"{_shown(remark.path)}:{remark.line}: {remark.message}", soft_wrap=True)
+        output.print(f"{shown(remark.path)}:{remark.line}: {remark.message}", soft_wrap=True)
         output.print(f"  {remark.mend}", soft_wrap=True)
     output.print(
         f"{len(coverage.alerts)} alerts, {coverage.tests} tests: {coverage.proved} of {coverage.points} "
-        f"points proved, {_percent(coverage)} % (promtool {' and '.join(sorted(coverage.versions))})",
+        f"points proved, {whole_percent(coverage.percent)} % "
+        f"(promtool {' and '.join(sorted(coverage.versions))})",
         soft_wrap=True,
     )
-
-
-def _percent(coverage: Coverage) -> str:
-    """Never rounded up: 100 means all."""
-    return f"{math.floor(coverage.percent * 10) / 10:g}"
 
 
 def _mark(alert: AlertCoverage, case: Case) -> str:
@@ -131,7 +112,7 @@ def _missing(coverage: Coverage) -> dict[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for alert in coverage.alerts:
         for verdict in alert.missing:
-            place = f"{_shown(alert.path)}:{alert.line}: {alert.name}"
+            place = f"{shown(alert.path)}:{alert.line}: {alert.name}"
             subject = verdict.point.subject
             if len(subject) > _LONGEST_SUBJECT:
                 half = _LONGEST_SUBJECT // 2
@@ -139,11 +120,6 @@ def _missing(coverage: Coverage) -> dict[tuple[str, str], list[str]]:
             place = f"{place}: {subject}" if subject else place
             found.setdefault((verdict.what, verdict.mend), []).append(place)
     return found
-
-
-def _shown(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _as_data(coverage: Coverage) -> dict[str, object]:

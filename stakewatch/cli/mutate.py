@@ -1,6 +1,5 @@
 """`stakewatch mutate`: which small changes of the rules the tests notice."""
 
-import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,8 @@ from rich.table import Table
 
 from stakewatch.bundle.folder import find_bundle
 from stakewatch.bundle.reports import conclude_report
-from stakewatch.cli.options import bundle_option, json_option
-from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.cli.options import bundle_option, json_option, rules_and_tests, rules_option, tests_option
+from stakewatch.cli.output import console, print_json, progress_console, shown, whole_percent
 from stakewatch.errors import InputError
 from stakewatch.rules.files import Rule, RuleFile
 from stakewatch.rules.mutation.changes import changed_since
@@ -28,20 +27,8 @@ _EQUIVALENTS = "mutation.yaml"
 
 @click.command(short_help="Change the rules in small ways and see whether a test notices.")
 @bundle_option
-@click.option(
-    "--rules",
-    "rules",
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH",
-    help="Rule files (default: the bundle's).",
-)
-@click.option(
-    "--tests",
-    "tests",
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH",
-    help="Their promtool tests (default: the bundle's).",
-)
+@rules_option
+@tests_option
 @click.option("--rule", "names", multiple=True, metavar="NAME", help="Only this alert or recorded series.")
 @click.option("--since", metavar="REV", help="Only rules that differ from this git revision.")
 @click.option(
@@ -69,9 +56,7 @@ _EQUIVALENTS = "mutation.yaml"
     metavar="FILE",
     help="Where answers are kept for the next run (default: in the user's cache).",
 )
-@click.option(
-    "--fresh", is_flag=True, help="Forget nothing and know nothing: answers of earlier runs do not count."
-)
+@click.option("--fresh", is_flag=True, help="Neither use nor keep answers of other runs.")
 @click.option("--report", "with_report", is_flag=True, help="Also write build/reports/mutate.json.")
 @json_option
 def command(  # noqa: PLR0917 - one parameter an option
@@ -98,9 +83,7 @@ def command(  # noqa: PLR0917 - one parameter an option
     """
     if with_report and (as_json or rules is not None or tests is not None or names or since):
         raise click.UsageError("--report is about the whole bundle, and a table: give it alone")
-    if rules is None or tests is None:
-        bundle = find_bundle(bundle_folder)
-        rules, tests = rules or bundle.rules, tests or bundle.rule_tests
+    rules, tests = rules_and_tests(bundle_folder, rules, tests)
     if equivalents_path is None:
         folder = tests if tests.is_dir() else tests.parent
         equivalents_path = next(
@@ -161,7 +144,7 @@ def _print(mutation: Mutation) -> None:
     output = console()
     for outcome in mutation.survivors:
         output.print(
-            f"{_shown(outcome.path)}:{outcome.line}: {outcome.rule.name}", style="bold", soft_wrap=True
+            f"{shown(outcome.path)}:{outcome.line}: {outcome.rule.name}", style="bold", soft_wrap=True
         )
         tests = f"{outcome.tests} tests look at it" if outcome.tests else "no test looks at it"
         output.print(f"  {outcome.mutant.change} ({tests})", soft_wrap=True)
@@ -172,12 +155,12 @@ def _print(mutation: Mutation) -> None:
     for outcome in mutation.outcomes:
         if outcome.disagreed:
             output.print(
-                f"{_shown(outcome.path)}:{outcome.line}: {outcome.rule.name}: only "
+                f"{shown(outcome.path)}:{outcome.line}: {outcome.rule.name}: only "
                 f"{' and '.join(sorted(outcome.noticed))} notices {outcome.mutant.change}",
                 soft_wrap=True,
             )
     for remark in mutation.remarks:
-        output.print(f"{_shown(remark.path)}:{remark.line}: {remark.message}", soft_wrap=True)
+        output.print(f"{shown(remark.path)}:{remark.line}: {remark.message}", soft_wrap=True)
         output.print(f"  {remark.mend}", soft_wrap=True)
     table = Table(
         "operator", "noticed", "of", "equivalent", "score", box=None, header_style="bold", pad_edge=False
@@ -185,26 +168,20 @@ def _print(mutation: Mutation) -> None:
     for score in mutation.scores:
         name = f"{score.operator} (not in the score)" if score.operator in APART else score.operator.value
         table.add_row(
-            name, str(score.killed), str(score.total), str(score.equivalent), f"{_floor(score.percent)} %"
+            name,
+            str(score.killed),
+            str(score.total),
+            str(score.equivalent),
+            f"{whole_percent(score.percent)} %",
         )
     output.print(table)
     output.print(
-        f"\n{len(mutation.counted)} mutants, {mutation.tests} tests: {_floor(mutation.percent)} % noticed, "
-        f"{len([one for one in mutation.counted if one.survived])} survived, "
-        f"{_floor(mutation.equivalent_percent)} % equivalent; {mutation.asked} answers new, "
+        f"\n{len(mutation.counted)} mutants, {mutation.tests} tests: {whole_percent(mutation.percent)} % "
+        f"noticed, {len([one for one in mutation.counted if one.survived])} survived, "
+        f"{whole_percent(mutation.equivalent_percent)} % equivalent; {mutation.asked} answers new, "
         f"{mutation.remembered} remembered, {mutation.seconds:.0f} s",
         soft_wrap=True,
     )
-
-
-def _floor(percent: float) -> str:
-    """Never rounded up: 100 means all."""
-    return f"{math.floor(percent * 10) / 10:g}"
-
-
-def _shown(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _as_data(mutation: Mutation) -> dict[str, object]:

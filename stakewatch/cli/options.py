@@ -40,6 +40,36 @@ def json_option(command: _Command) -> _Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
 
 
+def rules_option(command: _Command) -> _Command:
+    """Add `--rules PATH` as the argument `rules`, None where it is not given."""
+    return click.option(
+        "--rules",
+        "rules",
+        type=click.Path(path_type=Path, exists=True),
+        metavar="PATH",
+        help="Rule files (default: the bundle's).",
+    )(command)
+
+
+def tests_option(command: _Command) -> _Command:
+    """Add `--tests PATH` as the argument `tests`, None where it is not given."""
+    return click.option(
+        "--tests",
+        "tests",
+        type=click.Path(path_type=Path, exists=True),
+        metavar="PATH",
+        help="Their promtool tests (default: the bundle's).",
+    )(command)
+
+
+def rules_and_tests(bundle_folder: Path, rules: Path | None, tests: Path | None) -> tuple[Path, Path]:
+    """Return what the options name, else the bundle's; raises InputError when there is no bundle to ask."""
+    if rules is not None and tests is not None:
+        return rules, tests
+    bundle = find_bundle(bundle_folder)
+    return rules or bundle.rules, tests or bundle.rule_tests
+
+
 def opened(bundle_folder: Path, configuration_file: Path | None) -> tuple[Bundle, Configuration]:
     """Return what the two options name; raises InputError when either is not there or not right."""
     bundle = find_bundle(bundle_folder)

@@ -1,8 +1,10 @@
 """Where the command line prints: results on stdout, progress on stderr, colours only on a terminal."""
 
 import json
+import math
 import os
 import sys
+from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
@@ -18,6 +20,17 @@ def console() -> Console:
 def progress_console() -> Console:
     """Return the console for progress and remarks (stderr), so that results can be piped."""
     return _console(sys.stderr)
+
+
+def shown(path: Path) -> str:
+    """Return a path as a person here would name it: relative where it is below the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def whole_percent(percent: float) -> str:
+    """Return a percentage with one digit, never rounded up: 100 means all."""
+    return f"{math.floor(percent * 10) / 10:g}"
 
 
 def print_json(data: Any) -> None:  # noqa: ANN401 - whatever json can write

@@ -8,9 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from stakewatch.bundle.folder import find_bundle
-from stakewatch.cli.options import bundle_option, json_option
-from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.cli.options import bundle_option, json_option, rules_and_tests, rules_option, tests_option
+from stakewatch.cli.output import console, print_json, progress_console, shown
 from stakewatch.rules.junit import write_junit
 from stakewatch.rules.mismatch import differences
 from stakewatch.rules.promtool import Failure, Outcome
@@ -21,20 +20,8 @@ _MOST_ROWS = 50
 
 @click.command(short_help="Run the unit tests of rules on both promtool majors.")
 @bundle_option
-@click.option(
-    "--rules",
-    "rules",
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH",
-    help="Rule files (default: the bundle's).",
-)
-@click.option(
-    "--tests",
-    "tests",
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH",
-    help="Their tests (default: the bundle's).",
-)
+@rules_option
+@tests_option
 @click.option(
     "--junit",
     "junit",
@@ -51,9 +38,7 @@ def command(
     Works on any rules and promtool tests: name a folder or a file of each with --rules and --tests. Exits 1
     when a test fails on either major, or passes only because promtool does not look.
     """
-    if rules is None or tests is None:
-        bundle = find_bundle(bundle_folder)
-        rules, tests = rules or bundle.rules, tests or bundle.rule_tests
+    rules, tests = rules_and_tests(bundle_folder, rules, tests)
     progress = Progress(
         TextColumn("test"),
         BarColumn(),
@@ -88,7 +73,7 @@ def _print(outcome: SuiteOutcome) -> None:
         if len(failures) > _MOST_ROWS:
             output.print(f"and {len(failures) - _MOST_ROWS} more")
     for finding in outcome.guarded:
-        output.print(f"{_shown(finding.path)}:{finding.line}: {finding.message}", soft_wrap=True)
+        output.print(f"{shown(finding.path)}:{finding.line}: {finding.message}", soft_wrap=True)
         output.print(f"  {finding.mend}", soft_wrap=True)
     verdict = "passed" if outcome.passed else f"{len(failures) + len(outcome.guarded)} failures"
     output.print(
@@ -123,14 +108,9 @@ def _print_sides(output: Console, failure: Failure) -> None:
 
 
 def _place(run: Outcome, failure: Failure) -> str:
-    path = _shown(failure.path)
-    other = "" if failure.path == run.path else f" (of {_shown(run.path)})"
+    path = shown(failure.path)
+    other = "" if failure.path == run.path else f" (of {shown(run.path)})"
     return f"{path}:{failure.line}{other}" if failure.line else f"{path}{other}"
-
-
-def _shown(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _as_data(outcome: SuiteOutcome) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The endpoints of one beacon node that speak of a whole epoch: states, committees, rewards of everybody."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,7 +15,9 @@ from stakewatch.ethereum.registry_answer import JsonRegistry, RegistryAnswer
 from stakewatch.ethereum.reward_answers import RewardAnswer, indices_body
 from stakewatch.ethereum.state_layout import StateError, StateLayout
 from stakewatch.ethereum.state_stream import BeaconState, StateReader, TruncatedStateError
-from stakewatch.ethereum.transport import Announcement, Endpoint, Outcome, RefusalError, Transport
+from stakewatch.ethereum.transport import Announcement, Consumer, Endpoint, Outcome, RefusalError, Transport
+
+_Answer = TypeVar("_Answer")
 
 _SSZ = "application/octet-stream"
 _LARGEST_STATE = 2 << 30
@@ -88,8 +90,6 @@ class EpochApi:
         """`/eth/v2/debug/beacon/states/{slot}` as SSZ, some 140 bytes per validator ever."""
 
         def consume(announced: Announcement) -> _StateConsumer:
-            if announced.content_type != _SSZ:
-                raise RefusalError(f"a state as {announced.content_type}, not {_SSZ}", Outcome.INVALID)
             try:
                 return _StateConsumer(
                     StateReader(
@@ -103,32 +103,27 @@ class EpochApi:
             except StateError as error:
                 raise _refusal(error) from error
 
-        return await self._transport.stream(
-            "GET",
-            f"/eth/v2/debug/beacon/states/{slot}",
-            endpoint=Endpoint.STATES,
-            consume=consume,
-            limit_bytes=_LARGEST_STATE,
-            accept=_SSZ,
-            idle_factor=_IDLE,
-            total_factor=_TOTAL,
-        )
+        return await self._encoded_state(slot, consume)
 
     async def keys_by_credentials(
         self, slot: int, layout: StateLayout, wanted: frozenset[bytes]
     ) -> dict[bytes, tuple[str, ...]]:
         """`/eth/v2/debug/beacon/states/{slot}` as SSZ: all public keys by withdrawal credentials."""
+        return await self._encoded_state(slot, lambda _: CredentialSearch(layout, wanted, slot=slot))
 
-        def consume(announced: Announcement) -> CredentialSearch:
+    async def _encoded_state(
+        self, slot: int, consume: Callable[[Announcement], Consumer[_Answer]]
+    ) -> _Answer:
+        def consume_ssz(announced: Announcement) -> Consumer[_Answer]:
             if announced.content_type != _SSZ:
                 raise RefusalError(f"a state as {announced.content_type}, not {_SSZ}", Outcome.INVALID)
-            return CredentialSearch(layout, wanted, slot=slot)
+            return consume(announced)
 
         return await self._transport.stream(
             "GET",
             f"/eth/v2/debug/beacon/states/{slot}",
             endpoint=Endpoint.STATES,
-            consume=consume,
+            consume=consume_ssz,
             limit_bytes=_LARGEST_STATE,
             accept=_SSZ,
             idle_factor=_IDLE,

@@ -80,7 +80,7 @@ def find_workshop(start: Path | None = None) -> Workshop:
     if _holds_recipes(package.parent / "tools"):
         return Workshop(recipes=package.parent / "tools", products=package.parent / ".tools")
     if _holds_recipes(package / "tools"):
-        return Workshop(recipes=package / "tools", products=_cache_folder())
+        return Workshop(recipes=package / "tools", products=user_cache() / "tools")
     raise StakewatchError(
         "the recipes of the programs (tools/) are not here, so none can be built",
         where=str(start),
@@ -92,11 +92,12 @@ def _holds_recipes(folder: Path) -> bool:
     return (folder / LOCK_FILE).is_file() and (folder / "prometheus" / "go.mod").is_file()
 
 
-def _cache_folder() -> Path:
+def user_cache() -> Path:
+    """Return our folder in the user's cache; it need not be there."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification says that a relative path is to be ignored.
     root = Path(base) if base.startswith("/") else Path.home() / ".cache"
-    return root / "stakewatch" / "tools"
+    return root / "stakewatch"
 
 
 def inputs_hash(workshop: Workshop, source: GoBuild | Wheel | NodeProject) -> str:

@@ -15,8 +15,9 @@ from stakewatch.errors import InputError
 from stakewatch.promql import PromqlError
 from stakewatch.rules.files import Rule, RuleFile
 from stakewatch.rules.passing import run_as_it_is, why_failed
-from stakewatch.rules.probes import Answers, Labels, Probed, probe
+from stakewatch.rules.probes import Answers, Probed, probe
 from stakewatch.rules.promtool import Outcome
+from stakewatch.rules.questions import Labels
 from stakewatch.rules.scenarios import Scenario, find_rule_files, find_scenarios
 from stakewatch.rules.twins import Case, Point, Twin, for_seconds, points, recorded_instances, twins
 

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
-from stakewatch.errors import StakewatchError
 from stakewatch.rules.coverage import AlertCoverage, Coverage
+from stakewatch.rules.pages import print_page, write_page
 from stakewatch.rules.twins import places
 
 
@@ -23,21 +21,11 @@ class Part:
 
 def write_coverage_page(coverage: Coverage, path: Path) -> None:
     """Write one HTML file that needs no other; raises StakewatchError when it cannot be written."""
-    try:
-        path.write_text(print_coverage_page(coverage), encoding="utf-8")
-    except OSError as error:
-        raise StakewatchError(
-            f"the page cannot be written: {error.strerror}", where=str(path), mend="name another file"
-        ) from error
+    write_page(print_coverage_page(coverage), path)
 
 
 def print_coverage_page(coverage: Coverage) -> str:
     """Return the page as HTML; all that comes from rules and tests is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stakewatch.rules", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
     alerts = [
         {
             "name": alert.name,
@@ -48,9 +36,7 @@ def print_coverage_page(coverage: Coverage) -> str:
         for alert in coverage.alerts
     ]
     percent = f"{math.floor(coverage.percent * 10) / 10:g}"
-    return environment.get_template("coverage.html.jinja").render(
-        coverage=coverage, alerts=alerts, percent=percent
-    )
+    return print_page("coverage.html.jinja", coverage=coverage, alerts=alerts, percent=percent)
 
 
 def parts(alert: AlertCoverage) -> Iterator[Part]:

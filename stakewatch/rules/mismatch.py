@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stakewatch.rules.probes import parse_labels
 from stakewatch.rules.promtool import Failure
+from stakewatch.rules.questions import parse_labels
 
 _ALERT = re.compile(r"^Labels:\{(?P<labels>.*)\}$")
 _TEXTS = re.compile(r"^Annotations:\{(?P<texts>.*)\}$")

@@ -98,36 +98,61 @@ def run_unit_tests(
     return _run(path, program, ("test", "rules"), timeout_seconds)
 
 
-def _run(path: Path, program: str, arguments: Sequence[str], timeout_seconds: float) -> Outcome:
+@dataclass(frozen=True)
+class Answer:
+    """All that promtool printed, and its exit code: None when it did not end in time."""
+
+    printed: str
+    complained: str
+    code: int | None
+
+    @property
+    def output(self) -> str:
+        """Both together."""
+        return self.printed + self.complained
+
+
+def run(program: str, *arguments: str | Path, timeout_seconds: float) -> Answer:
+    """Run promtool, and return all that it printed.
+
+    Raises StakewatchError when it is missing or cannot be started.
+    """
     located = locate(program)
-    started = time.monotonic()
     try:
-        # Bytes, because a test may hold anything; promtool reads rule files relative to the test's folder.
+        # Bytes, because a test may hold anything.
         done = subprocess.run(
-            [located.path, *arguments, path.resolve()],
+            [located.path, *arguments],
             capture_output=True,
             check=False,
             timeout=timeout_seconds,
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired as error:
-        output = _text(error.stdout) + _text(error.stderr)
-        failures = [Failure(path, f"{program} did not end within {timeout_seconds:g} s and was stopped")]
+        return Answer(_text(error.stdout), _text(error.stderr), None)
     except OSError as error:
         raise StakewatchError(
             f"{program} cannot be started: {error}",
             where=str(located.path),
             mend=f"`stakewatch tools --install {program}` builds it again",
         ) from error
+    return Answer(_text(done.stdout), _text(done.stderr), done.returncode)
+
+
+def _run(path: Path, program: str, arguments: Sequence[str], timeout_seconds: float) -> Outcome:
+    started = time.monotonic()
+    # promtool reads rule files relative to the test's folder.
+    answer = run(program, *arguments, path.resolve(), timeout_seconds=timeout_seconds)
+    output = answer.printed[:_LONGEST_OUTPUT] + answer.complained[:_LONGEST_OUTPUT]
+    if answer.code is None:
+        failures = [Failure(path, f"{program} did not end within {timeout_seconds:g} s and was stopped")]
     else:
-        output = _text(done.stdout) + _text(done.stderr)
         failures = list(parse_output(output, path))
-        if done.returncode and not failures:
-            failures = [Failure(path, _crash(program, done.returncode, output))]
+        if answer.code and not failures:
+            failures = [Failure(path, _crash(program, answer.code, output))]
     return Outcome(
         path=path,
         program=program,
-        version=located.version,
+        version=locate(program).version,
         failures=tuple(failures),
         output=output,
         seconds=time.monotonic() - started,
@@ -244,5 +269,4 @@ def _crash(program: str, code: int, output: str) -> str:
 def _text(output: bytes | str | None) -> str:
     if output is None:
         return ""
-    text = output if isinstance(output, str) else output.decode(errors="replace")
-    return text[:_LONGEST_OUTPUT]
+    return output if isinstance(output, str) else output.decode(errors="replace")

@@ -125,7 +125,7 @@ def copies(
     `prefix` and a number; an alert's copy fires under that name, a record's is read by the copies alone.
     """
     names: dict[str, str] = {}
-    taken = sorted(wanted | {place}, key=list(rules.rules).index)
+    taken = sorted(wanted | {place})
     for one in list(taken):
         record = rules.rules[one].record
         if record is not None and record not in names:

@@ -2,30 +2,37 @@
 
 import hashlib
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from stakewatch.errors import InputError, StakewatchError
+from stakewatch.programs.workshop import user_cache
+
 # What an answer means; a change of the meaning makes old answers strangers.
-_MEANING = "1"
+_MEANING = 1
 _MOST_ANSWERS = 500_000
+# The form of a database file: its first bytes, and the number of the program that it belongs to.
+# Source: https://www.sqlite.org/fileformat.html, section 1.3.
+_DATABASE = b"SQLite format 3\x00"
+_NUMBER_AT = 68
+_HEAD_BYTES = 100
+_APPLICATION = 0x53544D55
 
 
 class Memory:
-    """Answers (true or false) by key; without a path, or with one that cannot be used, only of this run.
-
-    A file that is broken or of another meaning is forgotten: everything in it can be found out again.
-    """
+    """Answers (true or false) by key; without a path only of this run."""
 
     def __init__(self, path: Path | None) -> None:
-        """Read what is remembered at `path`."""
+        """Read what is remembered at `path`; a memory that is cut off or of another meaning is begun anew.
+
+        Raises InputError when the file is something else, StakewatchError when it cannot be used.
+        """
         self._path = path
         self._lock = threading.Lock()
         self._known: dict[str, bool] = {}
-        self._new: dict[str, bool] = {}
         if path is not None:
             self._known = _read(path)
 
@@ -43,9 +50,7 @@ class Memory:
 
 def default_path() -> Path:
     """Return the file in the user's cache."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
-    return root / "stakewatch" / "mutation.sqlite"
+    return user_cache() / "mutation.sqlite"
 
 
 def fingerprint(*parts: object) -> str:
@@ -61,11 +66,33 @@ def combined(digests: Iterable[str]) -> str:
 
 def _read(path: Path) -> dict[str, bool]:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            _expect_ours(path)
         with closing(_open(path)) as database:
             return {key: bool(answer) for key, answer in database.execute("SELECT key, answer FROM answers")}
-    except (sqlite3.DatabaseError, OSError):
-        path.unlink(missing_ok=True)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise StakewatchError(
+            f"the answers of earlier runs cannot be used: {error}",
+            where=str(path),
+            mend="name another file with --cache, or none with --fresh",
+        ) from error
+    except sqlite3.DatabaseError:
+        path.unlink()
         return {}
+
+
+def _expect_ours(path: Path) -> None:
+    """Raise InputError unless a file is empty or begins as a memory does: no other is ever written over."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    is_ours = int.from_bytes(head[_NUMBER_AT : _NUMBER_AT + 4], "big") == _APPLICATION
+    if head and not (head.startswith(_DATABASE) and is_ours):
+        raise InputError(
+            "this file holds something else than answers of earlier runs",
+            where=str(path),
+            mend="name another file with --cache",
+        )
 
 
 def _write(path: Path, answers: Mapping[str, bool]) -> None:
@@ -79,13 +106,13 @@ def _write(path: Path, answers: Mapping[str, bool]) -> None:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, timeout=30.0)
     try:
         (meaning,) = database.execute("PRAGMA user_version").fetchone()
-        if str(meaning) != _MEANING:
+        if meaning != _MEANING:
             database.execute("DROP TABLE IF EXISTS answers")
             database.execute("CREATE TABLE answers (key TEXT PRIMARY KEY, answer INTEGER NOT NULL)")
+            database.execute(f"PRAGMA application_id = {_APPLICATION}")
             database.execute(f"PRAGMA user_version = {_MEANING}")
             database.commit()
     except BaseException:

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import jinja2
-
-from stakewatch.errors import StakewatchError
 from stakewatch.rules.mutation.mutants import Operator
 from stakewatch.rules.mutation.scoring import Mutation, Outcome
+from stakewatch.rules.pages import print_page, write_page
 
 # The kind of test that kills a mutant of this kind.
 KILLERS = {
@@ -27,28 +25,18 @@ _LINES_AROUND = 2
 
 def write_mutation_page(mutation: Mutation, path: Path) -> None:
     """Write one HTML file that needs no other; raises StakewatchError when it cannot be written."""
-    try:
-        path.write_text(print_mutation_page(mutation), encoding="utf-8")
-    except OSError as error:
-        raise StakewatchError(
-            f"the page cannot be written: {error.strerror}", where=str(path), mend="name another file"
-        ) from error
+    write_page(print_mutation_page(mutation), path)
 
 
 def print_mutation_page(mutation: Mutation) -> str:
     """Return the page as HTML; all that comes from rules is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stakewatch.rules", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
     rules: dict[str, list[dict[str, object]]] = {}
     for outcome in mutation.survivors:
         title = f"{outcome.rule.name} ({outcome.path.name})"
         rules.setdefault(title, []).append(
             {"outcome": outcome, "diff": diff(outcome), "killer": KILLERS[outcome.mutant.operator]}
         )
-    return environment.get_template("mutation.html.jinja").render(mutation=mutation, rules=rules)
+    return print_page("mutation.html.jinja", mutation=mutation, rules=rules)
 
 
 def diff(outcome: Outcome) -> tuple[tuple[str, str], ...]:

@@ -1,8 +1,6 @@
 """Trials: one run of promtool in which many mutants stand beside the rules of a test."""
 
-import json
 import re
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,21 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from stakewatch.errors import StakewatchError
-from stakewatch.programs.find import locate
-from stakewatch.promql import print_duration
-from stakewatch.rules.files import Rule, rule_file_data
+from stakewatch.rules.files import Group, Rule
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, copies
 from stakewatch.rules.mutation.mutants import Mutant, Operator
-from stakewatch.rules.probes import ANSWER, BROKEN, Labels, identity, parse_samples
+from stakewatch.rules.questions import Labels, Reply, ask, identity, run_test
 from stakewatch.rules.scenarios import Scenario
 from stakewatch.rules.twins import unaware_of
 
-_TIMEOUT_SECONDS = 600.0
 _PREFIX = "stakewatch_mutant_"
 _PATTERN = f"{_PREFIX}.*"
 _FIRING = f'ALERTS{{alertname=~"{_PATTERN}", alertstate="firing"}}'
-_IMPOSSIBLE = MappingProxyType({"labels": "stakewatch_probe", "value": 0})
 _PLAIN, _NOBODY = -1, -2
 _COPY = re.compile(rf"{_PREFIX}(?P<number>\d+|plain)_\d+(?::record)?")
 
@@ -57,14 +50,12 @@ def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate
     telling = sorted({place for one in candidates for place in one.telling})
     beside, watched = _beside(rules, candidates, telling)
     times = sorted({at for place in telling for at in scenario.looks[rules.rules[place].name]})
-    output, broken = _asked(scenario, beside, times, program)
-    answers = list(ANSWER.finditer(output))
-    if len(answers) != len(times):
-        said = output.strip().splitlines()
-        return Trial(problem=" ".join(" ".join(said[:3]).split())[:500] or "promtool said nothing")
+    reply, broken = _asked(scenario, beside, times, program)
+    if reply.samples is None:
+        return Trial(problem=reply.said)
     firing: dict[tuple[float, int, Place], Counter[Labels]] = {}
-    for at, answer in zip(times, answers, strict=True):
-        for labels in parse_samples(answer["got"] or ""):
+    for at, samples in zip(times, reply.samples, strict=True):
+        for labels in samples:
             key = (at, *watched[labels["alertname"]])
             firing.setdefault(key, Counter())[identity(labels)] += 1
     nothing: Counter[Labels] = Counter()
@@ -105,40 +96,33 @@ def _beside(
 
 def _asked(
     scenario: Scenario, beside: Mapping[Place, Sequence[Rule]], times: Sequence[float], program: str
-) -> tuple[str, set[int]]:
-    """Return what promtool says, and the candidates that were left out as nothing can evaluate them."""
+) -> tuple[Reply, set[int]]:
+    """Return the reply, and the candidates that were left out as nothing can evaluate them."""
     broken: set[int] = set()
+    questions = [(at, _FIRING) for at in times]
     with tempfile.TemporaryDirectory(prefix="stakewatch-") as name:
         while True:
-            test = _written(Path(name), scenario, _without(beside, broken), times)
-            output = _run(test, program)
+            groups = _groups(scenario, _without(beside, broken), {})
+            reply = ask(Path(name), scenario, groups, questions, program)
             newly = {
                 int(copy["number"])
-                for match in BROKEN.finditer(output)
-                if (copy := _COPY.fullmatch(match["name"])) and copy["number"] != "plain"
+                for rule in reply.broken
+                if (copy := _COPY.fullmatch(rule)) and copy["number"] != "plain"
             }
             if not newly - broken:
-                return output, broken
+                return reply, broken
             broken |= newly
 
 
 def fails(scenario: Scenario, place: Place, changed: Rule, program: str) -> bool:
     """Run a test as it is written on rules of which one is really changed, and tell whether it fails.
 
-    This is what a person would see; annotations and asserted values count too.
+    This is what a person would see; annotations and asserted values count too, and so does not to end.
     Raises StakewatchError when promtool is missing.
     """
     with tempfile.TemporaryDirectory(prefix="stakewatch-") as name:
-        folder = Path(name)
-        content = {
-            "rule_files": _write_rules(folder, scenario, {}, {place: changed}),
-            "evaluation_interval": print_duration(scenario.step_seconds),
-            "group_eval_order": list(scenario.test_file.group_eval_order),
-            "tests": [dict(scenario.written)],
-        }
-        test = folder / "mutant.test.yaml"
-        test.write_text(json.dumps(content), encoding="utf-8")
-        return _exit_code(test, program) != 0
+        groups = _groups(scenario, {}, {place: changed})
+        return run_test(Path(name), scenario, groups, scenario.written, program).code != 0
 
 
 def _without(beside: Mapping[Place, Sequence[Rule]], broken: set[int]) -> dict[Place, list[Rule]]:
@@ -149,37 +133,12 @@ def _without(beside: Mapping[Place, Sequence[Rule]], broken: set[int]) -> dict[P
     }
 
 
-def _written(
-    folder: Path, scenario: Scenario, beside: Mapping[Place, Sequence[Rule]], times: Sequence[float]
-) -> Path:
-    content = {
-        "rule_files": _write_rules(folder, scenario, beside, {}),
-        "evaluation_interval": print_duration(scenario.step_seconds),
-        "group_eval_order": list(scenario.test_file.group_eval_order),
-        "tests": [
-            {
-                **scenario.world,
-                "promql_expr_test": [
-                    {"eval_time": print_duration(at), "expr": _FIRING, "exp_samples": [{**_IMPOSSIBLE}]}
-                    for at in times
-                ],
-            }
-        ],
-    }
-    test = folder / "trial.test.yaml"
-    # JSON is YAML, and quick to write.
-    test.write_text(json.dumps(content), encoding="utf-8")
-    return test
-
-
-def _write_rules(
-    folder: Path,
-    scenario: Scenario,
-    beside: Mapping[Place, Sequence[Rule]],
-    instead: Mapping[Place, Rule],
-) -> list[str]:
-    paths = []
-    for number, rule_file in enumerate(scenario.rule_files):
+def _groups(
+    scenario: Scenario, beside: Mapping[Place, Sequence[Rule]], instead: Mapping[Place, Rule]
+) -> list[list[Group]]:
+    """Return the groups of each rule file, with copies behind their places and rules instead of others."""
+    files = []
+    for rule_file in scenario.rule_files:
         position = 0
         groups = []
         for group in rule_file.groups:
@@ -192,38 +151,5 @@ def _write_rules(
             if beside:
                 kept = [replace(one, expression=unaware_of(one.expression, _PATTERN)) for one in kept]
             groups.append(replace(group, rules=tuple(kept)))
-        path = folder / f"rules-{number}.yaml"
-        path.write_text(json.dumps(rule_file_data(groups), default=str), encoding="utf-8")
-        paths.append(str(path))
-    return paths
-
-
-def _run(test: Path, program: str) -> str:
-    done = _promtool(test, program)
-    return "" if done is None else (done.stdout + done.stderr).decode(errors="replace")
-
-
-def _exit_code(test: Path, program: str) -> int:
-    done = _promtool(test, program)
-    # A mutant that never ends would be noticed as well.
-    return 1 if done is None else done.returncode
-
-
-def _promtool(test: Path, program: str) -> subprocess.CompletedProcess[bytes] | None:
-    located = locate(program)
-    try:
-        return subprocess.run(
-            [located.path, "test", "rules", test],
-            capture_output=True,
-            check=False,
-            timeout=_TIMEOUT_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    except OSError as error:
-        raise StakewatchError(
-            f"{program} cannot be started: {error}",
-            where=str(located.path),
-            mend=f"`stakewatch tools --install {program}` builds it again",
-        ) from error
+        files.append(groups)
+    return files

@@ -12,8 +12,8 @@ from stakewatch.promql import PromqlError
 from stakewatch.rules.files import Rule
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, read_names, rule_set
 from stakewatch.rules.mutation.memory import Memory, fingerprint
-from stakewatch.rules.passing import run_as_it_is, why_failed
-from stakewatch.rules.promtool import MAJORS, run_unit_tests
+from stakewatch.rules.passing import why_failed
+from stakewatch.rules.promtool import MAJORS, Outcome, run_unit_tests
 from stakewatch.rules.scenarios import Scenario
 
 _TIMEOUT_SECONDS = 600.0
@@ -102,17 +102,20 @@ def _passing(
     files = {one.path for scenario in scenarios for one in scenario.rule_files}
     texts = [one.read_text(encoding="utf-8") for one in (path, *sorted(files))]
     found = []
+    outcomes: dict[str, Outcome] = {}
     for program in MAJORS:
         key = fingerprint("file", program, versions[program], texts)
         passed = memory.get(key)
         if passed is None:
-            passed = run_unit_tests(path, program, timeout_seconds=_TIMEOUT_SECONDS).passed
+            outcomes[program] = run_unit_tests(path, program, timeout_seconds=_TIMEOUT_SECONDS)
+            passed = outcomes[program].passed
             memory.put({key: passed})
         if passed:
             found.append(program)
     if found:
         return tuple(found), []
-    run = run_as_it_is(path)
+    # That a file failed is remembered, which of its tests did is not.
+    run = outcomes.get(MAJORS[0]) or run_unit_tests(path, MAJORS[0], timeout_seconds=_TIMEOUT_SECONDS)
     problems = ((scenario, why_failed(run, scenario)) for scenario in scenarios)
     return (run.program,), [
         Finding(

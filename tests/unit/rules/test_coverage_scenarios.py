@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stakewatch.errors import InputError
-from stakewatch.rules.probes import parse_samples
+from stakewatch.rules.questions import parse_samples
 from stakewatch.rules.scenarios import find_rule_files, find_scenarios
 
 RULES = "groups: [{name: g, rules: [{alert: A, expr: a > 1}, {record: r, expr: a}]}]\n"

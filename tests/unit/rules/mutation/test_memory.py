@@ -1,10 +1,12 @@
-"""Memory: what is found out once is known in the next run, and a broken file costs no more than that."""
+"""Memory: what is found out once is known in the next run, and nobody else's file is touched."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from stakewatch.errors import InputError, StakewatchError
 from stakewatch.rules.mutation.memory import Memory, combined, default_path, fingerprint
 
 
@@ -23,14 +25,43 @@ def test_without_a_path_nothing_is_written(tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage" * 1000, b"SQLite format 3\x00cut off"])
-def test_a_broken_file_is_forgotten(tmp_path: Path, content: bytes) -> None:
+def test_an_empty_file_is_begun(tmp_path: Path) -> None:
     path = tmp_path / "memory.sqlite"
-    path.write_bytes(content)
+    path.touch()
+    Memory(path).put({"a": True})
+    assert Memory(path).get("a") is True
+
+
+@pytest.mark.parametrize("kept", [100, 5000])
+def test_a_file_that_is_cut_off_is_begun_anew(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "memory.sqlite"
+    Memory(path).put({str(number): True for number in range(1000)})
+    path.write_bytes(path.read_bytes()[:kept])
     memory = Memory(path)
-    assert memory.get("a") is None
+    assert memory.get("1") is None
     memory.put({"a": True})
     assert Memory(path).get("a") is True
+
+
+def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    text = tmp_path / "rules.yaml"
+    text.write_text("groups: []\n", encoding="utf-8")
+    other = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(other)) as database, database:
+        database.execute("CREATE TABLE answers (theirs)")
+    for path in (text, other):
+        before = path.read_bytes()
+        with pytest.raises(InputError, match="something else"):
+            Memory(path)
+        assert path.read_bytes() == before
+
+
+def test_a_place_that_cannot_be_used_is_an_error_with_the_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "memory.sqlite"):
+        with pytest.raises(StakewatchError, match="cannot be used") as raised:
+            Memory(path)
+        assert "--fresh" in str(raised.value)
 
 
 def test_answers_of_another_meaning_are_forgotten(tmp_path: Path) -> None:
@@ -56,9 +87,9 @@ def test_fingerprints_follow_content_and_order() -> None:
     assert combined(("a", "b")) != combined(("b", "a"))
 
 
-def test_the_default_is_in_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert default_path() == Path("/somewhere/stakewatch/mutation.sqlite")
+def test_the_default_is_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert default_path() == tmp_path / "cache" / "stakewatch" / "mutation.sqlite"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert default_path() == Path("/home/me/.cache/stakewatch/mutation.sqlite")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_path() == tmp_path / ".cache" / "stakewatch" / "mutation.sqlite"
