@@ -16,9 +16,9 @@ from rich.table import Table
 
 from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.reports import Figure, Report, conclude_report, print_report, revision
-from tests.bench.rules.day import evaluations
-from tests.bench.rules.fleet import spread_fleet
-from tests.bench.rules.truth import Truth, load_noise
+from stakewatch.rules.replay.fleet import spread_fleet
+from stakewatch.rules.replay.rounds import evaluations
+from stakewatch.rules.replay.truth import Truth, load_noise
 
 _REPOSITORY = Path(__file__).parents[3]
 _KEYS = 10_000

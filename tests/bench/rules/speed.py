@@ -25,9 +25,9 @@ from stakewatch.bundle.reports import Figure, Report, conclude_report, revision
 from stakewatch.programs.servers import Prometheus, prometheus
 from stakewatch.rules.clock import rule_clock
 from stakewatch.rules.files import rule_paths
-from tests.bench.rules.day import EVALUATION_SECONDS, SCRAPE_SECONDS, Model
-from tests.bench.rules.fleet import spread_fleet
-from tests.bench.rules.truth import EPOCH_SECONDS, Truth, load_noise
+from stakewatch.rules.replay.fleet import spread_fleet
+from stakewatch.rules.replay.rounds import EVALUATION_SECONDS, SCRAPE_SECONDS, Model
+from stakewatch.rules.replay.truth import EPOCH_SECONDS, Truth, load_noise
 
 _REPOSITORY = Path(__file__).parents[3]
 # The longest ranges that look at many series are of six hours; records are looked back at for less than one.

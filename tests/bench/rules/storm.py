@@ -18,10 +18,10 @@ from rich.console import Console
 from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.reports import Figure, Report, conclude_report, revision
 from stakewatch.rules.clock import Evaluation
-from tests.bench.rules.day import evaluations
-from tests.bench.rules.fleet import shared_fleet
+from stakewatch.rules.replay.fleet import shared_fleet
+from stakewatch.rules.replay.rounds import evaluations
+from stakewatch.rules.replay.truth import Fault, Truth, load_noise
 from tests.bench.rules.on_call import Call, notifications
-from tests.bench.rules.truth import Fault, Truth, load_noise
 
 _REPOSITORY = Path(__file__).parents[3]
 _NODE = "beacon-1"

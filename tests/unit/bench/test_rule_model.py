@@ -10,11 +10,11 @@ import pytest
 from stakewatch.catalogue import load_catalogue
 from stakewatch.promql import selectors
 from stakewatch.rules.files import load_rule_files
-from tests.bench.rules.client_model import load_absent, load_healthy
-from tests.bench.rules.day import Model
-from tests.bench.rules.fleet import shared_fleet, spread_fleet
+from stakewatch.rules.replay.client_model import load_absent, load_healthy
+from stakewatch.rules.replay.fleet import shared_fleet, spread_fleet
+from stakewatch.rules.replay.rounds import Model
+from stakewatch.rules.replay.truth import EPOCH_SECONDS, Fault, Truth, load_noise
 from tests.bench.rules.quiet_day import cause_of
-from tests.bench.rules.truth import EPOCH_SECONDS, Fault, Truth, load_noise
 
 REPOSITORY = Path(__file__).parents[3]
 NOISE = replace(load_noise(), hours=2.0, upgrade_begins=0.2, reorganisations=(1.0,), missed_share=0.05)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from tests.bench.rules.fleet import Fleet
+from stakewatch.rules.replay.fleet import Fleet
 
 SLOT_SECONDS = 12
 EPOCH_SECONDS = 384

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tests.bench.rules.board import Board, Numbers
-from tests.bench.rules.exporter_series import ACTIVE, GWEI, ExporterSeries
-from tests.bench.rules.truth import EPOCH_SECONDS, SLOT_SECONDS, SLOTS_PER_EPOCH, Truth
+from stakewatch.rules.replay.board import Board, Numbers
+from stakewatch.rules.replay.exporter_series import ACTIVE, GWEI, ExporterSeries
+from stakewatch.rules.replay.truth import EPOCH_SECONDS, SLOT_SECONDS, SLOTS_PER_EPOCH, Truth
 
 REWARD_GWEI = 9_600
 PENALTY_GWEI = 6_700

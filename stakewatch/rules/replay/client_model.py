@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from tests.bench.rules.board import Board, Numbers, Values
-from tests.bench.rules.fleet import NAMESPACE, SIGNED_REMOTELY, Process
-from tests.bench.rules.truth import SLOT_SECONDS, Truth
+from stakewatch.rules.replay.board import Board, Numbers, Values
+from stakewatch.rules.replay.fleet import NAMESPACE, SIGNED_REMOTELY, Process
+from stakewatch.rules.replay.truth import SLOT_SECONDS, Truth
 
 _HEALTHY = Path(__file__).with_name("healthy.yaml")
 _ABSENT = "absent"

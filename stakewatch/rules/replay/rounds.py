@@ -5,10 +5,10 @@ from pathlib import Path
 
 from stakewatch.rules.clock import Evaluation, RuleClock, rule_clock
 from stakewatch.rules.files import rule_paths
-from tests.bench.rules.board import Board
-from tests.bench.rules.client_model import ClientModel
-from tests.bench.rules.exporter_model import ExporterModel
-from tests.bench.rules.truth import Truth
+from stakewatch.rules.replay.board import Board
+from stakewatch.rules.replay.client_model import ClientModel
+from stakewatch.rules.replay.exporter_model import ExporterModel
+from stakewatch.rules.replay.truth import Truth
 
 SCRAPE_SECONDS = 15
 EVALUATION_SECONDS = 30

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tests.bench.rules.board import Board
-from tests.bench.rules.fleet import Process
-from tests.bench.rules.truth import SLOT_SECONDS, Truth
+from stakewatch.rules.replay.board import Board
+from stakewatch.rules.replay.fleet import Process
+from stakewatch.rules.replay.truth import SLOT_SECONDS, Truth
 
 # What a node said last is shown for so long after it stopped answering.
 _KEPT_SECONDS = 30

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from tests.bench.rules.board import Board, Numbers
-from tests.bench.rules.fleet import NETWORK, SIGNED_REMOTELY, Group, Process
-from tests.bench.rules.node_model import NodeModel
-from tests.bench.rules.truth import SLOT_SECONDS, Truth
+from stakewatch.rules.replay.board import Board, Numbers
+from stakewatch.rules.replay.fleet import NETWORK, SIGNED_REMOTELY, Group, Process
+from stakewatch.rules.replay.node_model import NodeModel
+from stakewatch.rules.replay.truth import SLOT_SECONDS, Truth
 
 GWEI = 10**9
 # Active validators of the whole network.
