@@ -127,6 +127,12 @@ PROMQL = GoBuild(folder="promql", version="0.315.0", packages=MappingProxyType({
 RULE_CLOCK = GoBuild(
     folder="ruleclock", version="0.315.0", packages=MappingProxyType({"stakewatch-ruleclock": "."})
 )
+KUBECONFORM = GoBuild(
+    folder="kubeconform",
+    version="0.8.0",
+    packages=MappingProxyType({"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}),
+    linker_flags=("-s", "-w", "-X", "main.version=v0.8.0"),
+)
 GETH = GoBuild(
     folder="geth",
     version="1.17.0",
@@ -193,6 +199,13 @@ _ALL = (
         source=ALERTMANAGER,
         on_path=_prometheus_family(Accepted("0.27", "1"), "amtool"),
         file_name="amtool",
+    ),
+    Program(
+        name="kubeconform",
+        purpose="holds Kubernetes manifests to their schemas",
+        source=KUBECONFORM,
+        on_path=OnPath(("kubeconform",), r"^v(\d\S+)", Accepted("0.6", "1"), ("-v",)),
+        file_name="kubeconform",
     ),
     Program(
         name="geth",

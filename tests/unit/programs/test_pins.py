@@ -25,6 +25,7 @@ MODULE_VERSIONS = {
     "ruleclock": "github.com/prometheus/prometheus v0.315.0",
     "alertmanager": "github.com/prometheus/alertmanager v0.31.1",
     "geth": "github.com/ethereum/go-ethereum v1.17.0",
+    "kubeconform": "github.com/yannh/kubeconform v0.8.0",
 }
 
 
