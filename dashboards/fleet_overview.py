@@ -5,6 +5,7 @@ from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_group, p
 from stakewatch.grafana.joins import CHOSEN, Process, either, newest
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
+from stakewatch.grafana.node_panels import healthy_over_time
 from stakewatch.grafana.nodes import answers, peers_of_beacon, peers_of_execution, with_board
 from stakewatch.grafana.panels import FiringAlerts, Stat, State, StateTimeline, Table, Timeseries, Value
 from stakewatch.grafana.queries import Query
@@ -120,19 +121,12 @@ WHAT_IS_WRONG = row(
             "beacon_node": "Beacon",
         },
     ),
-    StateTimeline(
-        title="Nodes over time",
-        description="Whether each node passes all checks of the exporter. Normal: all bands green. Nodes of "
+    healthy_over_time(
+        NODE,
+        "Nodes over time",
+        "Whether each node passes all checks of the exporter. Normal: all bands green. Nodes of "
         "a pair that turn red together have one cause: look at the execution node first.",
-        unit="none",
-        queries=(
-            Query(
-                f"min by (cluster, instance, implementation) ({NODE.series('stakewatch_node_healthy')})",
-                "{{instance}} ({{implementation}})",
-            ),
-        ),
-        states={0: State("fails a check", "red"), 1: State("healthy", "green")},
-        links=(THIS_NODE,),
+        THIS_NODE,
     ),
     width=12,
     height=9,

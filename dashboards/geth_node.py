@@ -5,22 +5,19 @@ from stakewatch.grafana.joins import CHOSEN, Process, either, newest
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link
 from stakewatch.grafana.panels import (
-    FiringAlerts,
     Gauge,
     Panel,
     Stat,
     State,
-    StateTimeline,
     Table,
     Timeseries,
 )
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.sections import what_is_wrong
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
 
 GETH = Process(role="execution", implementation="geth")
-
-FIRING = GETH.firing
 
 # Geth empties its resetting timers with each scrape, so a point stands for the blocks or calls since the
 # last scrape. Their counts never go under rate(), and gaps between points are drawn over.
@@ -152,31 +149,6 @@ DISK = Gauge(
 
 IS_IT_WELL = row(
     "Is it well?", ANSWERS, NEW_BLOCKS, BEHIND_BEACON, PEER_COUNT, MEMORY, DISK, width=4, height=5
-)
-
-WHAT_IS_WRONG = row(
-    "What is wrong",
-    FiringAlerts(
-        title="Firing alerts",
-        description="Alerts that fire for the chosen nodes now; a click on the name opens the runbook. "
-        "Normal: none.",
-        queries=(Query(FIRING),),
-    ),
-    StateTimeline(
-        title="Health checks",
-        description="Each check of the exporter over time: synced, enough peers, head advancing, the "
-        "right chain. Normal: all pass.",
-        unit="none",
-        queries=(
-            Query(
-                f"min by (cluster, instance, check) ({GETH.series('stakewatch_node_check')})",
-                "{{instance}} {{check}}",
-            ),
-        ),
-        states={0: State("fails", "red"), 1: State("passes", "green")},
-    ),
-    width=12,
-    height=8,
 )
 
 CHAIN = row(
@@ -662,7 +634,7 @@ dashboard = Board(
     variables=contract_variables(role="execution", implementation="geth"),
     rows=(
         IS_IT_WELL,
-        WHAT_IS_WRONG,
+        what_is_wrong(GETH),
         CHAIN,
         BLOCK_PROCESSING,
         ENGINE_API,
@@ -672,6 +644,6 @@ dashboard = Board(
         RESOURCES,
         WHAT_RUNS,
     ),
-    firing=FIRING,
+    firing=GETH.firing,
     tags=("execution", "geth"),
 )

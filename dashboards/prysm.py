@@ -3,6 +3,7 @@
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.joins import Process, newest
 from stakewatch.grafana.layout import row
+from stakewatch.grafana.node_panels import peers_by_direction
 from stakewatch.grafana.panels import State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.sections import beacon_chain, is_beacon_well, resources, what_is_wrong, what_runs
@@ -94,20 +95,8 @@ BLOCKS = row(
 
 NETWORK = row(
     "Peers",
-    Timeseries(
-        title="Peers by direction",
-        description="Connected peers that dialled this node and that it dialled. Normal: both. No inbound "
-        "ones: the port is not reachable from outside. The dashed line is the alert's threshold.",
-        unit="none",
-        queries=(
-            Query(newest(PRYSM.series("p2p_peer_count", 'state="Connected"')), "{{instance}} all"),
-            Query(
-                f"sum by (cluster, instance, direction) ({PRYSM.series('p2p_peer_count_direction_type')})",
-                "{{instance}} {{direction}}",
-            ),
-        ),
-        alerts=("BeaconNodePeersLow",),
-        minimum=0,
+    peers_by_direction(
+        PRYSM, newest(PRYSM.series("p2p_peer_count", 'state="Connected"')), "p2p_peer_count_direction_type"
     ),
     Timeseries(
         title="Peers by client",

@@ -5,8 +5,9 @@ from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_group, p
 from stakewatch.grafana.joins import Process, newest
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, row_link
+from stakewatch.grafana.node_panels import healthy_over_time
 from stakewatch.grafana.nodes import answers
-from stakewatch.grafana.panels import FiringAlerts, Stat, State, StateTimeline, Table, Timeseries, Value
+from stakewatch.grafana.panels import FiringAlerts, Stat, Table, Timeseries, Value
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
@@ -45,7 +46,6 @@ SHARE_NOT_EARNING = (
 )
 EARNED = group_series("stakewatch_validators_earned_gwei", chosen=CHOSEN_NETWORK)
 EARNED_PER_SECOND = f"deriv({EARNED}[1h])"
-HEALTHY = BEACON.series("stakewatch_node_healthy")
 PRIMARY = 'priority="primary"'
 BACKUP = 'priority="backup"'
 WITH_PRIMARY = group_series("stakewatch_topology_info", PRIMARY, chosen=CHOSEN_NETWORK)
@@ -157,18 +157,11 @@ WHO_IS_TO_BLAME = Row(
             width=12,
         ),
         Cell(
-            StateTimeline(
-                title="Healthy over time",
-                description="Whether each beacon node passes all checks of the exporter. Normal: all green.",
-                unit="none",
-                queries=(
-                    Query(
-                        f"min by (cluster, instance, implementation) ({HEALTHY})",
-                        "{{instance}} ({{implementation}})",
-                    ),
-                ),
-                states={0: State("fails a check", "red"), 1: State("healthy", "green")},
-                links=(THIS_NODE,),
+            healthy_over_time(
+                BEACON,
+                "Healthy over time",
+                "Whether each beacon node passes all checks of the exporter. Normal: all green.",
+                THIS_NODE,
             ),
             width=12,
         ),
