@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from stakewatch.bundle.destinations import Destination, destinations
 from stakewatch.bundle.document import Data, Document, read_document, read_text
 from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.keys import MAXIMUM_KEYS, ListedKey, listed_keys
@@ -204,6 +205,7 @@ class Configuration:
     overrides: Mapping[str, Override] = field(default_factory=lambda: MappingProxyType({}))
     exporter: ExporterSettings = field(default_factory=ExporterSettings)
     urls: Urls = field(default_factory=Urls)
+    publish: tuple[Destination, ...] = ()
     files: tuple[Path, ...] = field(default=(), compare=False)
 
     @property
@@ -369,6 +371,7 @@ def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configura
         ),
         exporter=_exporter(data.get("exporter") or {}, folder),
         urls=Urls(**{name: url.rstrip("/") for name, url in (data.get("urls") or {}).items()}),
+        publish=destinations(document, data),
         files=(
             document.path,
             *(

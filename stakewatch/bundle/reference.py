@@ -40,6 +40,8 @@ def _sections(place: str, rule: dict[str, Any]) -> Iterator[str]:
             yield from _sections(f"{below}[]", {"description": one["description"], **items})
         elif isinstance(values := one.get("additionalProperties"), dict) and "properties" in values:
             yield from _sections(f"{below}.<name>", {"description": one["description"], **values})
+            for form in (case["then"] for case in values.get("allOf", [])):
+                yield from _sections(f"{below}.<{form['title']}>", form)
         else:
             yield from _sections(below, one)
 

@@ -202,6 +202,14 @@ def _urls(document: Document) -> Iterator[Problem]:
     section = document.data.get("urls") if isinstance(document.data, dict) else None
     if isinstance(section, dict):
         places += [(("urls", key), value) for key, value in section.items()]
+    published = document.data.get("publish") if isinstance(document.data, dict) else None
+    if isinstance(published, dict):
+        for name, destination in published.items():
+            if isinstance(destination, dict):
+                places.append((("publish", name, "url"), destination.get("url")))
+                data_source = destination.get("data_source")
+                if isinstance(data_source, dict):
+                    places.append((("publish", name, "data_source", "url"), data_source.get("url")))
     for place, value in places:
         if (
             isinstance(value, str)

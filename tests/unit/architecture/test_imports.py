@@ -11,13 +11,14 @@ ROOT = Path(__file__).parents[3]
 ALLOWED = {
     "bundle": set[str](),
     "catalogue": {"bundle"},
-    "cli": {"bundle", "catalogue", "demo", "grafana", "programs", "rules"},
+    "cli": {"bundle", "catalogue", "demo", "grafana", "programs", "publishing", "rules"},
     "demo": {"bundle", "programs", "rules"},
     "ethereum": set[str](),
     "exporter": {"bundle", "ethereum"},
     "grafana": {"bundle", "catalogue", "promql", "rules"},
     "programs": set[str](),
     "promql": {"programs"},
+    "publishing": {"bundle", "programs", "rules"},
     "rules": {"bundle", "catalogue", "programs", "promql"},
     "simulator": {"ethereum"},
 }
