@@ -12,6 +12,7 @@ from stakewatch.bundle.destinations import Destination, destinations
 from stakewatch.bundle.document import Data, Document, read_document, read_text
 from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.keys import MAXIMUM_KEYS, ListedKey, listed_keys
+from stakewatch.bundle.kubernetes import KubernetesSettings, kubernetes_settings
 from stakewatch.bundle.problems import Problem, as_error, quoted
 from stakewatch.bundle.references import duplicate_keys, members, reference_problems
 from stakewatch.bundle.validation import schema, schema_problems
@@ -206,6 +207,7 @@ class Configuration:
     exporter: ExporterSettings = field(default_factory=ExporterSettings)
     urls: Urls = field(default_factory=Urls)
     publish: tuple[Destination, ...] = ()
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
     files: tuple[Path, ...] = field(default=(), compare=False)
 
     @property
@@ -372,6 +374,7 @@ def _configuration(document: Document, keys: list[tuple[str, ...]]) -> Configura
         exporter=_exporter(data.get("exporter") or {}, folder),
         urls=Urls(**{name: url.rstrip("/") for name, url in (data.get("urls") or {}).items()}),
         publish=destinations(document, data),
+        kubernetes=kubernetes_settings(data.get("kubernetes") or {}),
         files=(
             document.path,
             *(

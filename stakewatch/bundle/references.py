@@ -33,6 +33,7 @@ def reference_problems(document: Document) -> Iterator[Problem]:
     yield from _repeated_beacon_nodes(document)
     yield from _urls(document)
     yield from _port(document)
+    yield from _remote_write(document)
 
 
 def duplicate_keys(groups: Sequence[tuple[str, Sequence[ListedKey]]]) -> Iterator[Problem]:
@@ -272,3 +273,29 @@ def _port(document: Document) -> Iterator[Problem]:
                 f"port {port[:9]} does not exist",
                 "a port is 0 (any free one) to 65535",
             )
+
+
+def _remote_write(document: Document) -> Iterator[Problem]:
+    """Yield a problem where the cluster sends to what is no workspace that is published to."""
+    data = document.data if isinstance(document.data, dict) else {}
+    kubernetes, published = data.get("kubernetes"), data.get("publish")
+    remote_write = kubernetes.get("remote_write") if isinstance(kubernetes, dict) else None
+    name = remote_write.get("destination") if isinstance(remote_write, dict) else None
+    if not isinstance(name, str):
+        return
+    workspaces = [
+        one
+        for one, entry in (published.items() if isinstance(published, dict) else ())
+        if isinstance(entry, dict) and entry.get("type") == "amp"
+    ]
+    if name not in workspaces:
+        yield _problem(
+            document,
+            ("kubernetes", "remote_write", "destination"),
+            f"there is no workspace {quoted(name)}",
+            did_you_mean(
+                name,
+                workspaces[:50],
+                "name one of publish" if workspaces else "add it to publish, with type: amp",
+            ),
+        )
