@@ -159,13 +159,14 @@ def selects(matchers: Iterable[LabelMatcher], metric: Metric, catalogue: Catalog
         # The exporter's series carry the labels of the process that they speak about, `up` those of any.
         return True
     return all(
-        _matches(matcher, getattr(component, matcher.name) or "")
+        matches(matcher, getattr(component, matcher.name) or "")
         for matcher in matchers
         if matcher.name in {"role", "implementation"}
     )
 
 
-def _matches(matcher: LabelMatcher, value: str) -> bool:
+def matches(matcher: LabelMatcher, value: str) -> bool:
+    """Tell whether a matcher lets a value of its label through; a label that is not there is empty."""
     equal = (
         re.fullmatch(matcher.value, value) is not None
         if matcher.operator in {"=~", "!~"}
