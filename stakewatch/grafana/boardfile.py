@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stakewatch.grafana.queries import LOGS_DATASOURCE
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -30,7 +32,12 @@ class Placed:
     @property
     def expressions(self) -> tuple[str, ...]:
         """The PromQL of the queries, with Grafana's variables in it."""
-        return tuple(str(target.get("expr", "")) for target in self.targets)
+        return tuple(str(target.get("expr", "")) for target in self.targets if not asks_for_logs(target))
+
+    @property
+    def log_expressions(self) -> tuple[str, ...]:
+        """The LogQL of the queries, with Grafana's variables in it."""
+        return tuple(str(target.get("expr", "")) for target in self.targets if asks_for_logs(target))
 
     @property
     def defaults(self) -> Mapping[str, Any]:
@@ -45,6 +52,12 @@ def panels(board: Mapping[str, Any]) -> Iterator[Placed]:
         yield Placed(panel)
         for inner in panel.get("panels") or ():
             yield Placed(inner, row=str(panel.get("title", "")))
+
+
+def asks_for_logs(target: Mapping[str, Any]) -> bool:
+    """Tell whether a query is one for Loki."""
+    source = target.get("datasource")
+    return isinstance(source, dict) and source.get("type") == LOGS_DATASOURCE["type"]
 
 
 def variables(board: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

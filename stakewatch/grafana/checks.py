@@ -56,11 +56,14 @@ def catalogue(bundle: Bundle, configuration: Configuration) -> Iterator[Finding]
     """Yield the queries that cannot be right, each parsed with its variables filled in."""
     require_extra()
     from stakewatch.catalogue.inventory import load_catalogue  # noqa: PLC0415
+    from stakewatch.grafana.log_queries import lint_log_queries  # noqa: PLC0415
     from stakewatch.grafana.rulefiles import recorded_series  # noqa: PLC0415
     from stakewatch.grafana.series import Known, lint_queries  # noqa: PLC0415
 
     known = Known(load_catalogue(bundle.catalogue), recorded_series(bundle.rules))
-    yield from _linted(bundle, configuration, lambda board: lint_queries(board, known))
+    yield from _linted(
+        bundle, configuration, lambda board: (*lint_queries(board, known), *lint_log_queries(board))
+    )
 
 
 @check("grafana/generated", "A file of dashboards/json that is not what its module makes.")

@@ -10,7 +10,15 @@ _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::\w+)?\}|(?P<plain>[A-Za-z_]\w
 RATE_INTERVAL = "__rate_interval"
 RANGE = "__range"
 BUILT_IN: Mapping[str, str] = MappingProxyType(
-    {RATE_INTERVAL: "5m", "__interval": "1m", RANGE: "3h", "__interval_ms": "60000", "__range_s": "10800"}
+    {
+        RATE_INTERVAL: "5m",
+        "__interval": "1m",
+        RANGE: "3h",
+        "__interval_ms": "60000",
+        "__range_s": "10800",
+        # The range of a query for logs.
+        "__auto": "5m",
+    }
 )
 
 

@@ -18,7 +18,7 @@ from stakewatch.grafana.current import SCHEMA_VERSION
 from stakewatch.grafana.filling import BUILT_IN, used
 from stakewatch.grafana.layout import COLUMNS
 from stakewatch.grafana.links import TAG
-from stakewatch.grafana.queries import DATASOURCE, DATASOURCE_VARIABLE
+from stakewatch.grafana.queries import DATASOURCE, DATASOURCE_VARIABLE, LOGS_DATASOURCE, LOGS_VARIABLE
 
 REMOVED_KINDS = frozenset(
     {
@@ -74,18 +74,25 @@ def board_settings(board: Mapping[str, Any]) -> Iterator[Flaw]:
 
 
 def datasource_variable(board: Mapping[str, Any]) -> Iterator[Flaw]:
-    """Look for one variable for the data source that every query, variable and annotation uses."""
+    """Look for one variable for the data source that every query, variable and annotation uses.
+
+    A board with logs has a second one, for its queries for logs alone.
+    """
     names = [variable.get("name") for variable in variables(board) if variable.get("type") == "datasource"]
-    if names != [DATASOURCE_VARIABLE]:
-        mend = f"have one, named {DATASOURCE_VARIABLE}"
+    if names not in ([DATASOURCE_VARIABLE], [DATASOURCE_VARIABLE, LOGS_VARIABLE]):
+        mend = f"have one, named {DATASOURCE_VARIABLE}; with logs, {LOGS_VARIABLE} after it"
         yield Flaw("template-datasource", "", f"the variables for a data source are {names}", mend)
     for panel in panels(board):
         if panel.kind in _WITHOUT_QUERY:
             continue
         sources = [panel.content.get("datasource"), *(target.get("datasource") for target in panel.targets)]
-        if any(source != DATASOURCE for source in sources):
+        expected = LOGS_DATASOURCE if panel.log_expressions and LOGS_VARIABLE in names else DATASOURCE
+        if any(source != expected for source in sources):
             yield Flaw(
-                "panel-datasource", panel.title, "a data source is fixed or missing", _use_the_variable()
+                "panel-datasource",
+                panel.title,
+                "a data source is fixed or missing",
+                _use_the_variable(expected),
             )
     for variable in variables(board):
         if variable.get("type") == "query" and variable.get("datasource") != DATASOURCE:
@@ -119,7 +126,7 @@ def variable_names(board: Mapping[str, Any]) -> Iterator[Flaw]:
     """Look for names in queries that are no variables of the board."""
     known = {*(str(variable.get("name")) for variable in variables(board)), *BUILT_IN}
     for panel in panels(board):
-        for expression in panel.expressions:
+        for expression in (*panel.expressions, *panel.log_expressions):
             for name in used(expression):
                 if name not in known:
                     message = f"a query uses the variable {name}, which the board does not have"
@@ -217,8 +224,8 @@ def known_units() -> frozenset[str]:
     return frozenset(value for value in values if isinstance(value, str))
 
 
-def _use_the_variable() -> str:
-    return f"use {DATASOURCE['uid']}"
+def _use_the_variable(source: Mapping[str, str] = DATASOURCE) -> str:
+    return f"use {source['uid']}"
 
 
 def _occupy(panel: Placed, occupied: dict[tuple[int, int], str]) -> Iterator[Flaw]:

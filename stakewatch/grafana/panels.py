@@ -14,7 +14,17 @@ from grafanalib import core
 
 from stakewatch.errors import InputError
 from stakewatch.grafana.links import runbook_link
-from stakewatch.grafana.queries import BUCKETS, DATASOURCE, NOW, OVER_TIME, ROWS, Form, Query, reference
+from stakewatch.grafana.queries import (
+    BUCKETS,
+    DATASOURCE,
+    NOW,
+    OVER_TIME,
+    ROWS,
+    Form,
+    LogQuery,
+    Query,
+    reference,
+)
 from stakewatch.grafana.setting import Setting
 from stakewatch.grafana.thresholds import WELL, Alert, Step, steps_of
 
@@ -45,7 +55,7 @@ class Panel(ABC):
     title: str
     description: str
     unit: str
-    queries: tuple[Query, ...]
+    queries: tuple[Query | LogQuery, ...]
     alerts: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     states: Mapping[float, State] = field(default_factory=lambda: MappingProxyType({}))
@@ -88,7 +98,7 @@ class Panel(ABC):
     def _common(self, setting: Setting) -> dict[str, Any]:
         """Return what every class of grafanalib takes."""
         return {
-            "dataSource": DATASOURCE,
+            "dataSource": self.queries[0].datasource if self.queries else DATASOURCE,
             "description": self.description,
             "links": [runbook_link(alert) for alert in self._watching(setting)],
             # Grafana's own choice follows the width of the panel; grafanalib's 100 is coarse on a wide
@@ -437,20 +447,6 @@ class FiringAlerts(Table):
             },
         ]
         return panel
-
-
-@dataclass(frozen=True, kw_only=True)
-class Text(Panel):
-    """Words in Markdown: what a reader should do next."""
-
-    content: str
-    unit: str = "none"
-    queries: tuple[Query, ...] = ()
-
-    def render(self, setting: Setting) -> dict[str, Any]:
-        """Return Grafana's form."""
-        panel = self._own("text", setting, {"content": self.content, "mode": "markdown"})
-        return {key: value for key, value in panel.items() if key not in {"datasource", "fieldConfig"}}
 
 
 _NO_FOOTER = {"countRows": False, "fields": [], "reducer": ["sum"], "show": False}

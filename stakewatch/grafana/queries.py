@@ -1,4 +1,4 @@
-"""Queries of panels, and the one data source variable that all of them use."""
+"""Queries of panels, and the data source variables that they use: one for metrics, one for logs."""
 
 from dataclasses import dataclass
 from textwrap import dedent
@@ -8,6 +8,9 @@ from grafanalib import core
 
 DATASOURCE_VARIABLE = "datasource"
 DATASOURCE = {"type": "prometheus", "uid": f"${{{DATASOURCE_VARIABLE}}}"}
+LOGS_VARIABLE = "logs"
+LOGS_DATASOURCE = {"type": "loki", "uid": f"${{{LOGS_VARIABLE}}}"}
+_MOST_LINES = 1000
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Query:
     expression: str
     legend: str = "{{instance}}"
 
+    @property
+    def datasource(self) -> dict[str, str]:
+        """Grafana's form of the data source that answers it."""
+        return DATASOURCE
+
     def target(self, reference: str, form: Form) -> dict[str, Any]:
         """Return Grafana's form under the name `reference` (A, B, …)."""
         target: dict[str, Any] = core.Target(
@@ -46,7 +54,7 @@ class Query:
             refId=reference,
             instant=form.newest,
             format=form.format,
-            datasource=DATASOURCE,
+            datasource=self.datasource,
         ).to_json_data()
         return {**target, "range": not form.newest, "editorMode": "code"}
 
@@ -54,6 +62,31 @@ class Query:
     def text(self) -> str:
         """The expression without the indentation of the module that it stands in."""
         return dedent(self.expression).strip()
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """A LogQL expression, for lines or for numbers made of them, and the legend of its series."""
+
+    expression: str
+    legend: str = "{{instance}}"
+
+    @property
+    def datasource(self) -> dict[str, str]:
+        """Grafana's form of the data source that answers it."""
+        return LOGS_DATASOURCE
+
+    def target(self, reference: str, form: Form) -> dict[str, Any]:
+        """Return Grafana's form under the name `reference` (A, B, …)."""
+        return {
+            "datasource": self.datasource,
+            "editorMode": "code",
+            "expr": dedent(self.expression).strip(),
+            "legendFormat": self.legend,
+            "maxLines": _MOST_LINES,
+            "queryType": "instant" if form.newest else "range",
+            "refId": reference,
+        }
 
 
 def reference(position: int) -> str:

@@ -10,6 +10,7 @@ from stakewatch.catalogue.inventory import EXPORTER, Catalogue
 from stakewatch.grafana.boardfile import annotation_expressions, panels, variable_query, variables
 from stakewatch.grafana.filling import BUILT_IN, RANGE, RATE_INTERVAL, fill
 from stakewatch.grafana.lint import Flaw
+from stakewatch.grafana.opening import numbers
 from stakewatch.promql import PromqlError, Selector, parse_duration, selectors
 from stakewatch.promql.tree import NAME_LABEL
 
@@ -35,7 +36,10 @@ _ALTERNATIVES = re.compile(r"[a-z0-9-]+(\|[a-z0-9-]+)*")
 
 _RANGES_OF_COUNTERS = frozenset({parse_duration(_FILLED_RATE_INTERVAL), parse_duration(_FILLED_RANGE)})
 
-_LABEL_VALUES = re.compile(r"\s*label_values\(\s*(?:(?P<selector>.+),)?\s*(?P<label>\w+)\s*\)\s*", re.DOTALL)
+_LABEL_VALUES = re.compile(
+    r"\s*label_values\(\s*(?:(?P<selector>.+),)?\s*(?P<label>\$?\w+)\s*\)\s*", re.DOTALL
+)
+_LABEL_NAMES = re.compile(r"\s*label_names\((?P<selector>.+)\)\s*", re.DOTALL)
 _REPEATED_CLASS = re.compile(r"\[(?P<one>[A-Za-z0-9])[^\]]*\]\+")
 _PLAIN_NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 
@@ -62,8 +66,9 @@ def _flaws(board: Mapping[str, Any], known: Known) -> Iterator[Flaw]:
     by_cluster = any(variable.get("name") == "cluster" for variable in variables(board))
     texts = [(panel.title, expression) for panel in panels(board) for expression in panel.expressions]
     texts += [("", expression) for expression in annotation_expressions(board)]
+    typed_in = numbers(board)
     for title, expression in texts:
-        yield from _of_expression(expression, title, known, by_cluster=by_cluster)
+        yield from _of_expression(fill(expression, typed_in), title, known, by_cluster=by_cluster)
     for variable in variables(board):
         if variable.get("type") == "query":
             yield from _of_variable(variable_query(variable), known)
@@ -71,8 +76,10 @@ def _flaws(board: Mapping[str, Any], known: Known) -> Iterator[Flaw]:
 
 def _of_variable(query: str, known: Known) -> Iterator[Flaw]:
     match = _LABEL_VALUES.fullmatch(query)
+    label = match["label"] if match else None
+    match = match or _LABEL_NAMES.fullmatch(query)
     if match is None or match["selector"] is None:
-        mend = "use label_values(selector, label), so that the list has only what the board is about"
+        mend = "use label_values(selector, label) or label_names(selector), for only what the board is about"
         yield Flaw("template-label-promql", "", f"the variable's query {query!r} is none of ours", mend)
         return
     try:
@@ -84,7 +91,9 @@ def _of_variable(query: str, known: Known) -> Iterator[Flaw]:
         return
     for selector in read:
         yield from _of_selector(selector, "", known)
-        yield from _labels(selector, {match["label"]}, "", known)
+        # A label that the reader chooses is not known here.
+        if label and not label.startswith("$"):
+            yield from _labels(selector, {label}, "", known)
 
 
 def _of_expression(expression: str, title: str, known: Known, *, by_cluster: bool) -> Iterator[Flaw]:

@@ -3,17 +3,21 @@
 from dataclasses import dataclass
 from typing import Any
 
-from stakewatch.grafana.queries import DATASOURCE, DATASOURCE_VARIABLE
+from stakewatch.grafana.queries import DATASOURCE, DATASOURCE_VARIABLE, LOGS_VARIABLE
 
 _ALL = "$__all"
+# The kinds of questions in the query editor of Grafana 10 and later.
+_LABEL_NAMES = 0
+_LABEL_VALUES = 1
 
 
 @dataclass(frozen=True)
 class DatasourceVariable:
-    """The choice of the Prometheus that a board reads; every board has it."""
+    """The choice of the Prometheus that a board reads; of a source of another `kind` where one is given."""
 
     name: str = DATASOURCE_VARIABLE
     label: str = "Data source"
+    kind: str = "prometheus"
 
     def to_json_data(self) -> dict[str, Any]:
         """Return Grafana's form."""
@@ -25,7 +29,7 @@ class DatasourceVariable:
             "multi": False,
             "name": self.name,
             "options": [],
-            "query": "prometheus",
+            "query": self.kind,
             "refresh": 1,
             "regex": "",
             "skipUrlSync": False,
@@ -35,9 +39,10 @@ class DatasourceVariable:
 
 @dataclass(frozen=True)
 class LabelVariable:
-    """The values of `label` on the series that `selector` finds; several or all of them may be chosen.
+    """The values of `label` on the series that `selector` finds; several of them may be chosen.
 
-    "All" is every value, also none, so that a series without the label is shown until somebody chooses.
+    "All", unless `everything` is false, is every value, also none, so that a series without the label is
+    shown until somebody chooses. Without it, Grafana chooses the first.
     """
 
     name: str
@@ -45,6 +50,7 @@ class LabelVariable:
     selector: str
     description: str
     title: str = ""
+    everything: bool = True
 
     @property
     def query(self) -> str:
@@ -53,32 +59,73 @@ class LabelVariable:
 
     def to_json_data(self) -> dict[str, Any]:
         """Return Grafana's form."""
+        chosen = {"selected": True, "text": ["All"], "value": [_ALL]} if self.everything else {}
         return {
-            "allValue": ".*",
-            "current": {"selected": True, "text": ["All"], "value": [_ALL]},
-            "datasource": DATASOURCE,
-            "description": self.description,
-            "hide": 0,
-            "includeAll": True,
-            "label": self.title or self.name.capitalize(),
+            **_query_variable(self.name, self.title, self.description, self.query, kind=_LABEL_VALUES),
+            **({"allValue": ".*"} if self.everything else {}),
+            "current": chosen,
+            "includeAll": self.everything,
             "multi": True,
-            "name": self.name,
-            "options": [],
-            # 1 is "label values" in the query editor of Grafana 10 and later.
-            "query": {
-                "qryType": 1,
-                "query": self.query,
-                "refId": "PrometheusVariableQueryEditor-VariableQuery",
-            },
-            "refresh": 2,
-            "regex": "",
-            "skipUrlSync": False,
-            "sort": 1,
-            "type": "query",
         }
 
 
-GROUP_VARIABLES: tuple[DatasourceVariable | LabelVariable, ...] = (
+@dataclass(frozen=True)
+class LabelNameVariable:
+    """A name of a label of the series that `selector` finds, of those that `pattern` matches.
+
+    `default` is chosen until a reader chooses another. In a query, the name may only stand where PromQL takes
+    a string (`label_replace`), so that the query can be parsed without knowing it.
+    """
+
+    name: str
+    selector: str
+    pattern: str
+    default: str
+    description: str
+    title: str = ""
+
+    def to_json_data(self) -> dict[str, Any]:
+        """Return Grafana's form."""
+        query = f"label_names({self.selector})"
+        return {
+            **_query_variable(self.name, self.title, self.description, query, kind=_LABEL_NAMES),
+            "current": {"selected": True, "text": self.default, "value": self.default},
+            "includeAll": False,
+            "multi": False,
+            "regex": f"/^(?:{self.pattern})$/",
+        }
+
+
+@dataclass(frozen=True)
+class NumberVariable:
+    """A number that a reader types in, for what no metric tells."""
+
+    name: str
+    default: int
+    description: str
+    title: str
+
+    def to_json_data(self) -> dict[str, Any]:
+        """Return Grafana's form."""
+        chosen = {"selected": True, "text": str(self.default), "value": str(self.default)}
+        return {
+            "current": chosen,
+            "description": self.description,
+            "hide": 0,
+            "label": self.title,
+            "name": self.name,
+            "options": [chosen],
+            "query": str(self.default),
+            "skipUrlSync": False,
+            "type": "textbox",
+        }
+
+
+Variable = DatasourceVariable | LabelVariable | LabelNameVariable | NumberVariable
+
+LOGS: Variable = DatasourceVariable(LOGS_VARIABLE, "Logs", "loki")
+
+GROUP_VARIABLES: tuple[Variable, ...] = (
     DatasourceVariable(),
     LabelVariable("network", "network", "stakewatch_group_info", "Networks that an exporter watches keys on"),
     LabelVariable(
@@ -88,8 +135,6 @@ GROUP_VARIABLES: tuple[DatasourceVariable | LabelVariable, ...] = (
         "Groups of keys on the chosen networks",
     ),
 )
-
-Variable = DatasourceVariable | LabelVariable
 
 
 def kind_of_process(role: str = "", implementation: str = "") -> str:
@@ -121,3 +166,25 @@ def contract_variables(role: str = "", implementation: str = "") -> tuple[Variab
             "Processes of the chosen clusters and networks",
         ),
     )
+
+
+def _query_variable(name: str, title: str, description: str, query: str, *, kind: int) -> dict[str, Any]:
+    """Return what all variables that Prometheus fills have in common, in Grafana's form."""
+    return {
+        "datasource": DATASOURCE,
+        "description": description,
+        "hide": 0,
+        "label": title or name.capitalize(),
+        "name": name,
+        "options": [],
+        "query": {
+            "qryType": kind,
+            "query": query,
+            "refId": "PrometheusVariableQueryEditor-VariableQuery",
+        },
+        "refresh": 2,
+        "regex": "",
+        "skipUrlSync": False,
+        "sort": 1,
+        "type": "query",
+    }

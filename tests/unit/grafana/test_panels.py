@@ -1,6 +1,7 @@
 """Each kind of panel renders what current Grafana reads, and nothing of what grafanalib leaves behind."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,13 +20,14 @@ from stakewatch.grafana.panels import (
     State,
     StateTimeline,
     Table,
-    Text,
     Timeseries,
 )
-from stakewatch.grafana.queries import DATASOURCE, Query, reference
+from stakewatch.grafana.queries import DATASOURCE, LOGS_DATASOURCE, LogQuery, Query, reference
 from stakewatch.grafana.round_trip import differences
 from stakewatch.grafana.setting import Setting
+from stakewatch.grafana.text_panels import Logs, Text
 from stakewatch.grafana.thresholds import steps
+from stakewatch.grafana.variables import LOGS, contract_variables
 
 QUERIES = (Query('up{cluster=~"$cluster"}'), Query('2 * up{cluster=~"$cluster"}', "{{job}}"))
 COMMON: Mapping[str, Any] = {"description": "Normal: 1.", "unit": "percentunit", "queries": QUERIES}
@@ -54,6 +56,21 @@ KINDS: tuple[Panel, ...] = (
     FiringAlerts(title="alerts", description="Normal: none.", queries=QUERIES),
     Text(title="text", description="What to read next.", content="**Read** on."),
 )
+LINES = LogQuery('{cluster=~"$cluster"}')
+
+
+def test_panels_of_logs_ask_loki(board_of: Callable[..., Board], setting: Setting) -> None:
+    kinds: tuple[Panel, ...] = (
+        Logs(title="lines", description="Normal: few.", queries=(LINES,)),
+        Timeseries(title="lines over time", description="Normal: few.", unit="cps", queries=(LINES,)),
+        Stat(title="lines now", description="Normal: few.", unit="cps", queries=(LINES,)),
+    )
+    board = replace(board_of(*kinds), variables=(*contract_variables()[:1], LOGS, *contract_variables()[1:]))
+    content = board.generate(setting)
+    assert list(differences(content)) == []
+    assert lint(content) == ()
+    asked = [(one.content["datasource"], one.targets[0]["queryType"]) for one in panels(content)]
+    assert asked == [(LOGS_DATASOURCE, "range"), (LOGS_DATASOURCE, "range"), (LOGS_DATASOURCE, "instant")]
 
 
 def rendered(panel: Panel, board_of: Callable[..., Board], setting: Setting) -> dict[str, Any]:
