@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from stakewatch.bundle.printing import as_yaml
 from stakewatch.errors import InputError
 from stakewatch.promql import parse_duration
 
@@ -48,20 +49,6 @@ _ALLOWED: Mapping[str, frozenset[str]] = {
 }
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, and everything in full where it is needed."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature of the base class
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _represent_text)
-
-
 def receivers_path(folder: Path) -> Path:
     """Return where the receivers for the service stand, in the folder of alertmanager.yaml."""
     return folder / _RECEIVERS
@@ -89,9 +76,9 @@ def amp_definition(folder: Path) -> str:
         )
     definition = {
         "template_files": {name: one.read_text(encoding="utf-8") for name, one in templates.items()},
-        "alertmanager_config": yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=110),
+        "alertmanager_config": as_yaml(content),
     }
-    return yaml.dump(definition, Dumper=_Dumper, sort_keys=False, width=110)
+    return as_yaml(definition)
 
 
 def amp_flaws(content: Mapping[str, Any]) -> Iterator[str]:

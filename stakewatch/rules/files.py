@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 
 from stakewatch.bundle.document import read_text
+from stakewatch.bundle.printing import as_yaml
 from stakewatch.errors import InputError
 
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _DEEPEST = 50
 _SUFFIXES = (".yaml", ".yml")
 _MOST_RULES = 100_000
-_WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -175,14 +175,7 @@ def print_rule_file(groups: Iterable[Group], *, heading: str = "") -> str:
 
     Comments of the source are not in it: this is what machines load.
     """
-    body = yaml.dump(
-        rule_file_data(groups),
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=_WIDTH,
-    )
-    return f"# {heading}\n{body}" if heading else body
+    return as_yaml(rule_file_data(groups), heading=heading)
 
 
 def rule_file_data(groups: Iterable[Group]) -> dict[str, Any]:
@@ -351,19 +344,6 @@ def _more(fields: Mapping[str, tuple[yaml.Node, yaml.Node]], known: set[str]) ->
     return MappingProxyType(
         {name: construct(value) for name, (_, value) in fields.items() if name not in known}
     )
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, so that an expression can be read."""
-
-    def represent_text(self, text: str) -> yaml.Node:
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature of the base class
-        return True
-
-
-_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def _group_data(group: Group) -> dict[str, Any]:
