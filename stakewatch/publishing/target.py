@@ -19,12 +19,20 @@ from stakewatch.publishing.objects import Fact, Flaw, Item, LiveItem
 Report = Callable[[str], None]
 
 
+class UnusableTargetError(StakewatchError):
+    """What would befall every object alike: wrong place, credentials that do not hold, no permission.
+
+    After the first, no further object is tried.
+    """
+
+
 class Target(Protocol):
     """One service or folder that objects are published to.
 
     It is a context manager: entering gets what it needs to ask (credentials, a token) and finds out whether
     it is the right place, leaving gives that back in any case. Every method may raise StakewatchError.
-    Methods that take a `report` tell it in a few words what they wait for. `live`, `put` and `remove` may be
+    Methods that take a `report` tell it in a few words what they wait for, again before each look: it raises
+    when nobody waits any more. `live`, `put` and `remove` may be
     called from several threads at once, `put` and `remove` never twice for one object.
     """
 

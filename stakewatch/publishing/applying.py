@@ -1,0 +1,107 @@
+"""Carrying out a plan: object by object, several at a time, each with its outcome."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import groupby
+
+from stakewatch.errors import StakewatchError
+from stakewatch.publishing.objects import LiveItem
+from stakewatch.publishing.plans import Action, Change, Plan, plan_changes
+from stakewatch.publishing.target import Target, UnusableTargetError
+
+# Who is told what is being waited for: the object, and what for.
+Progress = Callable[[Change, str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one change: what was `done`, or the `error` with the service's reason."""
+
+    change: Change
+    done: str
+    error: StakewatchError | None
+    seconds: float
+
+
+class _StoppedError(StakewatchError):
+    """Raised in a worker that waits, when no more is to be done."""
+
+
+def make_plan(name: str, kind: str, target: Target, report: Callable[[str], None], *, adopt: bool) -> Plan:
+    """Return what has to change at an open target of type `kind`; raises what the target raises."""
+    desired = target.desired()
+    live = target.live(desired, report)
+    changes = plan_changes(desired, live, target.kinds, adopt=adopt)
+    kept = {change.item.key for change in changes if change.action is Action.KEEP}
+    flaws = target.limits(desired) if len(kept) < len(desired) else ()
+    return Plan(name=name, type=kind, where=target.where, changes=changes, flaws=tuple(flaws))
+
+
+def apply_changes(target: Target, changes: Sequence[Change], progress: Progress) -> Iterator[Outcome]:
+    """Make each object what it should be and yield its outcome when it is known; those of one kind together.
+
+    An object that fails keeps no other from being tried, unless the target itself cannot be used: then
+    its error is that of one object, and what has not begun is left out. So it is after Ctrl-C.
+    """
+
+    def put(change: Change, report: Callable[[str], None]) -> str:
+        return target.put(change.item, change.live, report)
+
+    return _carry_out(changes, put, target.workers, progress)
+
+
+def prune_changes(target: Target, leftovers: Sequence[Change], progress: Progress) -> Iterator[Outcome]:
+    """Remove each leftover and yield its outcome, as `apply_changes` does."""
+
+    def remove(change: Change, report: Callable[[str], None]) -> str:
+        return target.remove(_live(change), report)
+
+    return _carry_out(leftovers, remove, target.workers, progress)
+
+
+def _live(change: Change) -> LiveItem:
+    if change.live is None:
+        raise ValueError(f"{change.item} is not there")
+    return change.live
+
+
+def _carry_out(
+    changes: Iterable[Change],
+    work: Callable[[Change, Callable[[str], None]], str],
+    workers: int,
+    progress: Progress,
+) -> Iterator[Outcome]:
+    stop = threading.Event()
+
+    def one(change: Change) -> Outcome:
+        def report(awaited: str) -> None:
+            if stop.is_set():
+                raise _StoppedError("no longer waited for")
+            progress(change, awaited)
+
+        started = time.monotonic()
+        try:
+            done, error = work(change, report), None
+        except StakewatchError as raised:
+            done, error = "", raised
+        return Outcome(change, done, error, time.monotonic() - started)
+
+    for _, of_one_kind in groupby(changes, key=lambda change: change.item.kind):
+        with ThreadPoolExecutor(max_workers=workers) as pool:
+            futures: list[Future[Outcome]] = [pool.submit(one, change) for change in of_one_kind]
+            try:
+                for future in as_completed(futures):
+                    outcome = future.result()
+                    yield outcome
+                    if isinstance(outcome.error, UnusableTargetError):
+                        stop.set()
+                        return
+            finally:
+                # Also when the reader of the outcomes goes away, as after Ctrl-C.
+                for future in futures:
+                    future.cancel()
+                if not all(future.done() for future in futures):
+                    stop.set()

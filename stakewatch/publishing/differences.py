@@ -1,0 +1,30 @@
+"""What differs between two texts, line by line: no secrets are shown, nothing that steers a terminal."""
+
+import difflib
+import re
+from collections.abc import Iterator
+
+_HIDDEN = "(hidden)"
+# A name that tells that its value is a secret, and a value that is not just the name of one elsewhere.
+_SECRET = re.compile(
+    r"(?P<name>[\w.-]*(?:password|passwd|secret|token|api_?key|routing_key|service_key|credential)[\w.-]*"
+    r"[\"']?\s*[:=]\s*)(?P<value>(?!\s*[\"']?(?:arn:|true\b|false\b|null\b|\{|\[|$))\S.*?)(?P<end>,?)$",
+    re.IGNORECASE,
+)
+_USER = re.compile(r"(?P<scheme>\w://)[^\s/@]+@")
+_BEARER = re.compile(r"(?P<word>\b(?:Bearer|Basic)\s+)[\w+/=.~-]{8,}", re.IGNORECASE)
+
+
+def shown_line(line: str) -> str:
+    """Return one line without the values of secrets and without characters that cannot be printed."""
+    plain = "".join(one if one.isprintable() or one == "\t" else "?" for one in line)
+    hidden = _SECRET.sub(rf"\g<name>{_HIDDEN}\g<end>", plain)
+    return _BEARER.sub(rf"\g<word>{_HIDDEN}", _USER.sub(rf"\g<scheme>{_HIDDEN}@", hidden))
+
+
+def differences(old: str, new: str) -> Iterator[str]:
+    """Yield the lines of a unified diff from `old` to `new`, without the two that name files."""
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=3)
+    for number, line in enumerate(lines):
+        if number > 1:
+            yield line[:1] + shown_line(line[1:])

@@ -1,0 +1,60 @@
+"""How fast and how much at once: a service's calls per second, and several calls side by side."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+_Thing = TypeVar("_Thing")
+_Result = TypeVar("_Result")
+# Calls that leave evenly may arrive bunched: a little more than a second keeps within the limit there too.
+_WINDOW_SECONDS = 1.05
+
+
+class Pace:
+    """Lets at most `calls` begin in any second, whichever threads they come from; `turn` is its one verb."""
+
+    def __init__(
+        self,
+        calls: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if calls < 1:
+            raise ValueError(f"{calls} calls a second would never begin")
+        self._begun: deque[float] = deque(maxlen=calls)
+        self._lock = threading.Lock()
+        self._clock = clock
+        self._sleep = sleep
+
+    def turn(self) -> None:
+        """Wait until one more call may begin."""
+        with self._lock:
+            now = self._clock()
+            full = len(self._begun) == self._begun.maxlen
+            begin = max(now, self._begun[0] + _WINDOW_SECONDS) if full else now
+            self._begun.append(begin)
+        if begin > now:
+            self._sleep(begin - now)
+
+
+def side_by_side(
+    function: Callable[[_Thing], _Result], things: Iterable[_Thing], *, workers: int
+) -> list[_Result]:
+    """Return `function` of each thing, in their order, `workers` of them at a time.
+
+    After the first that raises, those that have not begun are left out, and it is raised when the others
+    that have begun are done.
+    """
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        futures = [pool.submit(function, thing) for thing in things]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            for future in futures:
+                future.cancel()
+    failed = next((one for one in futures if not one.cancelled() and one.exception() is not None), None)
+    return [failed.result()] if failed is not None else [future.result() for future in futures]
