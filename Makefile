@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
+# One more than two processors: the tests of the real chain mostly wait for its next slot.
+TEST_PROCESSES ?= 3
 
 .PHONY: help
 help: ## list the targets
@@ -30,7 +32,7 @@ tools: setup ## find or build every pinned program
 
 .PHONY: test
 test: tools ## every test, the real chain included
-	@$(BIN)/python -m pytest tests/unit tests/integration tests/e2e $(PYTEST_ARGUMENTS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup tests/unit tests/integration tests/e2e $(PYTEST_ARGUMENTS)
 
 .PHONY: unit
 unit: setup ## the tests that start no program but our parser

@@ -3,6 +3,8 @@
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from stakewatch.programs.find import missing_needs, search_for
 from stakewatch.programs.pins import find_program
 
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
+_CHAIN = Path(__file__).parent / "e2e"
 
 
 def _missing(item: pytest.Item) -> Iterator[str]:
@@ -37,8 +40,16 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests whose programs are missing, except in CI, where each of them fails."""
+    """Leave out the tests whose programs are missing, except in CI, where each of them fails.
+
+    Where several processes share the tests, those of one file share its programs and so stay together, and
+    the files of tests/e2e their chain.
+    """
+    for item in items:
+        group = "chain" if item.path.is_relative_to(_CHAIN) else str(item.path.relative_to(config.rootpath))
+        item.add_marker(pytest.mark.xdist_group(group))
     not_run: dict[str, list[str]] = {}
     missing = {item.nodeid: list(_missing(item)) for item in items}
     if os.environ.get("CI") != "true":
@@ -56,6 +67,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Fail a test whose program is missing; only in CI does one come this far."""
     for reason in _missing(item):
         pytest.fail(f"CI runs every test, but {reason}", pytrace=False)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker tell the process that prints what was not run: only workers collect tests."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["not_run"] = session.config.stash.get(_NOT_RUN, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - the class is private to pytest-xdist
+    """Take what a worker tells; every worker collects all tests, so each tells the same."""
+    node.config.stash[_NOT_RUN] = getattr(node, "workeroutput", {}).get("not_run", {})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -42,13 +42,13 @@ class Run:
         self.folder = folder
 
     def __call__(
-        self, tests: str = TESTS, *, path: str = "/nonexistent", **environment: str
+        self, *options: str, tests: str = TESTS, path: str = "/nonexistent", **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run the tests with this PATH."""
+        """Run the tests with these options of pytest and this PATH."""
         (self.folder / "test_it.py").write_text(tests)
         clean = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_ADDOPTS")}
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(self.folder)],
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(self.folder)],
             cwd=self.folder,
             env={**clean, "PATH": path, **environment},
             capture_output=True,
@@ -58,11 +58,14 @@ class Run:
         )
 
 
-def test_a_missing_package_is_listed_with_its_tests_and_the_rest_passes(run: Run) -> None:
-    result = run()
+@pytest.mark.parametrize("options", [(), ("-n", "2", "--dist", "loadgroup")])
+def test_a_missing_package_is_listed_with_its_tests_and_the_rest_passes(
+    run: Run, options: tuple[str, ...]
+) -> None:
+    result = run(*options)
 
     assert result.returncode == 0, result.stdout
-    assert "2 passed, 1 deselected" in result.stdout
+    assert "2 passed" in result.stdout
     assert "haproxy is missing; on Debian: apt-get install haproxy, with /usr/sbin on PATH" in result.stdout
     assert "  test_it.py::test_the_gate" in result.stdout
 
@@ -88,7 +91,7 @@ def test_a_package_that_is_there_lets_its_tests_run(run: Run, tmp_path: Path) ->
 
 
 def test_an_unknown_program_in_a_marker_is_refused(run: Run) -> None:
-    result = run("import pytest\n@pytest.mark.needs('haproxi')\ndef test_it(): pass\n")
+    result = run(tests="import pytest\n@pytest.mark.needs('haproxi')\ndef test_it(): pass\n")
 
     assert result.returncode == 4
     assert "no program is named 'haproxi'" in result.stdout + result.stderr

@@ -24,7 +24,8 @@ Run = Callable[..., Answer]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs `stakewatch` with its arguments."""
+    """Return a function that runs `stakewatch` with its arguments, as wide as where no terminal is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
 
     def answer(*arguments: str | Path) -> Answer:
         monkeypatch.setattr(sys, "argv", ["stakewatch", *map(str, arguments)])
