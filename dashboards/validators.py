@@ -1,7 +1,28 @@
 """Groups of keys: do they earn, do they propose, and if not, which keys and which beacon node."""
 
 from stakewatch.grafana.board import Board
-from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_group, per_network
+from stakewatch.grafana.group_panels import (
+    EXPECTED_TIME,
+    GROUP_LEGEND,
+    GWEI,
+    KEYS_SLASHED,
+    NEXT_DUTIES,
+    PROPOSALS_BY_RESULT,
+    PROPOSALS_MISSED,
+    REWARDS_OF_PROPOSALS,
+    SEATS,
+    sync_committee_participation,
+    wrong_fee_recipient,
+)
+from stakewatch.grafana.groups import (
+    CHOSEN_NETWORK,
+    gained,
+    group_series,
+    per_group,
+    per_network,
+    share_of,
+    total,
+)
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
 from stakewatch.grafana.panels import FiringAlerts, Stat, Table, Timeseries, Value
@@ -10,8 +31,6 @@ from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import GROUP_VARIABLES
 
 FIRING = 'ALERTS{alertstate="firing",network=~"$network",group=~"$group",group!=""}'
-GWEI = 1e9
-GROUP_LEGEND = "{{network}} {{group}}"
 
 ACTIVE = group_series("group:stakewatch_validators_active:sum")
 NOT_EARNING = group_series("group:stakewatch_validators_not_earning:max")
@@ -23,37 +42,13 @@ STATUSES = group_series("stakewatch_validators")
 EARNED = group_series("stakewatch_validators_earned_gwei")
 EARNED_BY_KEY = group_series("stakewatch_validator_earned_gwei")
 
-NOT_ON_THE_CHAIN = 'result=~"missed|orphaned"'
-SLASHED = 'status=~"active_slashed|exited_slashed"'
 KEY_LABELS = ("validator_index", "pubkey")
 ONLY_WATCHED_KEYS = "Absent beyond the exporter's limit of keys shown one by one (10,000)."
 NEEDS_ATTESTATIONS = "Needs an exporter that serves the contract's section on attestations."
-NEEDS_SYNC_COMMITTEE = "Needs an exporter that serves the contract's section on sync committees."
 
 THIS_GROUP = board_link("validators", "Only this group", ("network", "group"))
 THIS_BEACON_NODE = board_link("fleet_overview", "This beacon node", ("cluster", "instance"))
 THE_FLEET = chosen_link("fleet_overview", "The fleet of these networks", ("network",))
-
-
-def total(expression: str) -> str:
-    """Return one value per network over its groups."""
-    return f"sum by (network) ({expression})"
-
-
-def since(metric: str, *matchers: str, labels: tuple[str, ...] = ()) -> str:
-    """Return what a counter of the groups gained in the time range, per group and `labels`."""
-    return per_group(f"increase({group_series(metric, *matchers)}[$__range])", *labels)
-
-
-def gained(metric: str, *matchers: str, labels: tuple[str, ...] = ()) -> str:
-    """Return what a counter of the groups gains at each point of a graph, per group and `labels`."""
-    return per_group(f"increase({group_series(metric, *matchers)}[$__rate_interval])", *labels)
-
-
-def of_duties(part: str, whole: str, *matchers: str) -> str:
-    """Return the share that one counter of duties has of another over the time range, per group."""
-    numerator = f"sum by (network, group) (increase({group_series(part, *matchers)}[$__range]))"
-    return f"{numerator}\n/ sum by (network, group) (increase({group_series(whole)}[$__range]))"
 
 
 IS_IT_WELL = row(
@@ -75,19 +70,7 @@ IS_IT_WELL = row(
         queries=(Query(total(ACTIVE), "{{network}}"),),
         colour="none",
     ),
-    Stat(
-        title="Keys slashed",
-        description="Keys of the chosen groups that were slashed, those that have left included. Normal: 0. "
-        "Otherwise: stop every validator client that may hold them, start none, read the runbook.",
-        unit="none",
-        queries=(
-            Query(
-                total(per_group(group_series("stakewatch_validators", SLASHED), "status")),
-                "{{network}}",
-            ),
-        ),
-        steps=steps(start="green", red=1),
-    ),
+    KEYS_SLASHED,
     Stat(
         title="Earned",
         description="Consensus rewards less penalties in the time range, withdrawals and deposits taken out. "
@@ -98,19 +81,7 @@ IS_IT_WELL = row(
         steps=steps(start="red", green=0),
         decimals=4,
     ),
-    Stat(
-        title="Proposals missed",
-        description="Blocks that your keys were to propose in the time range and that are not on the chain, "
-        "missed or orphaned. Normal: 0.",
-        unit="none",
-        queries=(
-            Query(
-                f"round({total(since('stakewatch_proposals_total', NOT_ON_THE_CHAIN, labels=('result',)))})",
-                "{{network}}",
-            ),
-        ),
-        steps=steps(start="green", orange=1),
-    ),
+    PROPOSALS_MISSED,
     Stat(
         title="Age of the figures",
         description="Time since the exporter last took in the state of the network. Normal: up to one epoch "
@@ -350,53 +321,9 @@ KEYS = row(
 
 PROPOSING = row(
     "Do they propose?",
-    Timeseries(
-        title="Proposals by result",
-        description="Proposals of the chosen groups as they settle. Normal: all proposed. Missed: the client "
-        "or its beacon node was away, or late. Orphaned: the block came late; look at the relay or the disk.",
-        unit="suffix: blocks",
-        queries=(
-            Query(
-                f"sum by (network, result) ({gained('stakewatch_proposals_total', labels=('result',))})",
-                "{{network}} {{result}}",
-            ),
-        ),
-        draw="bars",
-        stack=True,
-        minimum=0,
-    ),
-    Timeseries(
-        title="Rewards of proposals",
-        description="What proposed blocks earned: from attestations and sync committees in them (consensus), "
-        "and from fees or the builder (execution, by source). Normal: on mainnet about 0.04 ETH consensus, "
-        "0.02 to 0.1 ETH execution per block.",
-        unit="suffix: ETH",
-        queries=(
-            Query(
-                f"{total(gained('stakewatch_proposal_consensus_reward_gwei_total'))} / {GWEI:g}",
-                "{{network}} consensus",
-            ),
-            Query(
-                "sum by (network, source) ("
-                + gained("stakewatch_proposal_execution_reward_gwei_total", labels=("source",))
-                + f") / {GWEI:g}",
-                "{{network}} execution, {{source}}",
-            ),
-        ),
-        draw="bars",
-        stack=True,
-        minimum=0,
-    ),
-    Timeseries(
-        title="Wrong fee recipient",
-        description="Proposed blocks that paid none of the expected fee recipients. Normal: 0. Otherwise "
-        "your fees go to somebody else: check the validator client's fee recipient at once.",
-        unit="suffix: blocks",
-        queries=(Query(gained("stakewatch_proposal_fee_recipient_mismatch_total"), GROUP_LEGEND),),
-        draw="bars",
-        minimum=0,
-        links=(THIS_GROUP,),
-    ),
+    PROPOSALS_BY_RESULT,
+    REWARDS_OF_PROPOSALS,
+    wrong_fee_recipient(THIS_GROUP),
 )
 
 ATTESTING = row(
@@ -408,7 +335,7 @@ ATTESTING = row(
         unit="percentunit",
         queries=(
             Query(
-                f"1 - {of_duties(MISSED, DUTIES)}",
+                f"1 - {share_of(MISSED, DUTIES)}",
                 GROUP_LEGEND,
             ),
         ),
@@ -423,7 +350,7 @@ ATTESTING = row(
         unit="suffix: slots",
         queries=(
             Query(
-                of_duties(
+                share_of(
                     "stakewatch_attestation_inclusion_distance_slots_sum",
                     "stakewatch_attestation_inclusion_distance_slots_count",
                 ),
@@ -447,7 +374,7 @@ ATTESTING = row(
         unit="percentunit",
         queries=tuple(
             Query(
-                of_duties(
+                share_of(
                     "stakewatch_attestation_votes_total",
                     DUTIES,
                     f'vote="{vote}"',
@@ -480,55 +407,10 @@ ATTESTING = row(
 
 RARE_DUTIES = row(
     "Sync committees and what comes next",
-    Timeseries(
-        title="Sync committee participation",
-        description="Share of sync committee duties that were done, by group. Normal: above "
-        f"0.98; absent while no key has a seat. {NEEDS_SYNC_COMMITTEE}",
-        unit="percentunit",
-        queries=(
-            Query(
-                of_duties(
-                    "stakewatch_sync_committee_duties_total",
-                    "stakewatch_sync_committee_duties_total",
-                    'result="hit"',
-                ),
-                GROUP_LEGEND,
-            ),
-        ),
-        maximum=1,
-        links=(THIS_GROUP,),
-    ),
-    Table(
-        title="Seats in sync committees",
-        description="Seats that keys of each group have now and in the next period (27 hours on mainnet). "
-        f"Normal: none for most groups. Plan no maintenance while there are some. {NEEDS_SYNC_COMMITTEE}",
-        unit="none",
-        queries=(Query(per_group(group_series("stakewatch_sync_committee_seats"), "period")),),
-        columns={"network": "Network", "group": "Group", "period": "Period"},
-        value="Seats",
-    ),
-    Table(
-        title="Next duties",
-        description="Time until the next proposal and sync committee of each group. Normal: absent when none "
-        "is known. Less than some minutes: do not maintain now. Needs an exporter that serves "
-        "stakewatch_next_duty_timestamp_seconds.",
-        unit="s",
-        queries=(
-            Query(f"{per_group(group_series('stakewatch_next_duty_timestamp_seconds'), 'duty')} - time()"),
-        ),
-        columns={"network": "Network", "group": "Group", "duty": "Duty"},
-        value="In",
-    ),
-    Table(
-        title="Expected time between events",
-        description="How often a group of this size may expect a proposal or a seat in a sync committee. "
-        "Normal: twice this time without one is nothing unusual. Needs an exporter that serves "
-        "stakewatch_expected_seconds_between.",
-        unit="s",
-        queries=(Query(per_group(group_series("stakewatch_expected_seconds_between"), "event")),),
-        columns={"network": "Network", "group": "Group", "event": "Event"},
-        value="Every",
-    ),
+    sync_committee_participation(THIS_GROUP),
+    SEATS,
+    NEXT_DUTIES,
+    EXPECTED_TIME,
     width=12,
     collapsed=True,
 )

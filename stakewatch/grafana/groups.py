@@ -21,3 +21,24 @@ def per_group(expression: str, *labels: str) -> str:
 def per_network(expression: str, *labels: str) -> str:
     """Return one value per network, and per value of each of the further `labels`."""
     return f"max by ({', '.join(('network', *labels))}) ({expression})"
+
+
+def total(expression: str) -> str:
+    """Return one value per network over its groups."""
+    return f"sum by (network) ({expression})"
+
+
+def since(metric: str, *matchers: str, labels: tuple[str, ...] = ()) -> str:
+    """Return what a counter of the groups gained in the time range, per group and `labels`."""
+    return per_group(f"increase({group_series(metric, *matchers)}[$__range])", *labels)
+
+
+def gained(metric: str, *matchers: str, labels: tuple[str, ...] = ()) -> str:
+    """Return what a counter of the groups gains at each point of a graph, per group and `labels`."""
+    return per_group(f"increase({group_series(metric, *matchers)}[$__rate_interval])", *labels)
+
+
+def share_of(part: str, whole: str, *matchers: str) -> str:
+    """Return the share that one counter has of another over the time range, per group."""
+    numerator = f"sum by (network, group) (increase({group_series(part, *matchers)}[$__range]))"
+    return f"{numerator}\n/ sum by (network, group) (increase({group_series(whole)}[$__range]))"

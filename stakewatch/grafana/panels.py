@@ -47,8 +47,8 @@ class Panel(ABC):
     """What all panels have; `render` returns Grafana's form without the place on the grid.
 
     `unit` is one of Grafana's unit ids. `alerts` name the alerts that watch the same thing: their
-    thresholds become the panel's colours and lines, their runbooks its links. Where no alert watches it,
-    `steps` may give colours. `states` give words to single values. `links` are followed by a click on a
+    thresholds become the panel's colours and lines, their runbooks its links. Where none of them has a
+    threshold, `steps` may give colours. `states` give words to single values. `links` are followed by a click on a
     value.
     """
 
@@ -74,19 +74,18 @@ class Panel(ABC):
         """Return Grafana's form.
 
         Raises InputError (where: the panel's title) when an alert is named that no rule file has, or when the
-        panel has both alerts and steps.
+        panel has both steps and an alert with a threshold.
         """
 
     def _scale(self, setting: Setting) -> tuple[Step, ...]:
-        if self.alerts and self.steps:
+        drawn = [alert for alert in self._watching(setting) if alert.threshold is not None]
+        if drawn and self.steps:
             raise InputError(
-                f"the panel {self.title!r} has steps of its own and alerts",
+                f"the panel {self.title!r} has steps of its own and alerts with thresholds",
                 where=self.title,
                 mend="leave out the steps: the thresholds of the alerts are drawn",
             )
-        if self.alerts:
-            return steps_of(self._watching(setting))
-        return self.steps or _NO_STEPS
+        return steps_of(drawn) if drawn else self.steps or _NO_STEPS
 
     def _watching(self, setting: Setting) -> list[Alert]:
         try:

@@ -196,6 +196,18 @@ def test_steps_beside_alerts_are_refused(board_of: Callable[..., Board], setting
         board_of(panel).generate(setting)
 
 
+def test_an_alert_without_a_threshold_leaves_the_colours_to_the_panel(
+    board_of: Callable[..., Board], setting: Setting
+) -> None:
+    panel = Stat(title="Down", alerts=("NodeDown",), steps=steps(start="green", red=1), **COMMON)
+    content = rendered(panel, board_of, setting)
+    assert [step["color"] for step in content["fieldConfig"]["defaults"]["thresholds"]["steps"]] == [
+        "green",
+        "red",
+    ]
+    assert [link["title"] for link in content["links"]] == ["Runbook: NodeDown"]
+
+
 def test_names_of_queries_go_on_after_z() -> None:
     assert [reference(place) for place in (0, 25, 26, 27, 51, 52, 701, 702)] == [
         "A", "Z", "AA", "AB", "AZ", "BA", "ZZ", "AAA",
