@@ -16,9 +16,10 @@ ALLOWED = {
     "ethereum": set[str](),
     "exporter": {"bundle", "ethereum"},
     "grafana": {"bundle", "catalogue", "promql", "rules"},
+    "kubernetes": {"bundle", "grafana", "rules"},
     "programs": set[str](),
     "promql": {"programs"},
-    "publishing": {"bundle", "programs", "rules"},
+    "publishing": {"bundle", "programs", "promql", "rules"},
     "rules": {"bundle", "catalogue", "programs", "promql"},
     "simulator": {"ethereum"},
 }

@@ -1,0 +1,1 @@
+"""The bundle in a Kubernetes cluster: manifests, and the values of kube-prometheus-stack."""
