@@ -23,7 +23,15 @@ _WEI_PER_GWEI = 10**9
 
 
 def figure_samples(ledger: Ledger, figures: Mapping[str, GroupFigures], clock: SlotClock) -> Iterable[Sample]:
-    """Return gauges of groups and network from the last reading and the last epoch's result."""
+    """Return gauges of groups and network from the last reading and the last epoch's result.
+
+    Which epoch they are of and what was set aside stand beside them: a page shows all of one moment.
+    """
+    if ledger.last_epoch is not None:
+        yield Sample(families.LAST_PROCESSED_EPOCH, {}, ledger.last_epoch)
+    for kind, number in ledger.corrections.items():
+        yield Sample(families.CORRECTIONS, {"kind": kind}, number)
+    yield Sample(families.EPOCHS_SKIPPED, {}, ledger.epochs_skipped)
     missed = missing(ledger) if ledger.book.settled is not None else {}
     for name, own in figures.items():
         labels = {"group": name}

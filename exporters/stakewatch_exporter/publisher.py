@@ -101,7 +101,12 @@ class Publisher:
         book, clock = ledger.book, chain.clock
         # Objects stand for what they hold: another content is always another object.
         reading = ledger.readings[-1] if ledger.readings else None
-        known = _Same(ledger, reading, book.latest, book.settled), tuple(book.seats), network.is_leaking
+        known = (
+            _Same(ledger, reading, book.latest, book.settled),
+            tuple(book.seats),
+            network.is_leaking,
+            (*ledger.corrections.values(), ledger.epochs_skipped),
+        )
         # A group's balance is the sum of its keys' on every page: both change at once.
         keys_are_shown = self.page.is_current("keys", _Same(ledger, reading))
         if keys_are_shown and not self.page.is_current("figures", known):

@@ -295,21 +295,14 @@ def own_samples(
     """Return the samples of the family group `itself` and the count of what limits cut."""
     yield Sample(families.BUILD_INFO, build, 1)
     progress = None if follower is None else follower.progress
-    ledger = None if follower is None else follower.ledger
     yield Sample(families.LAST_UPDATE, {"source": "nodes"}, nodes_at)
     yield Sample(families.LAST_UPDATE, {"source": "slots"}, 0 if progress is None else progress.slots_at)
     if fleet.configuration.groups:
         yield Sample(families.LAST_UPDATE, {"source": "state"}, 0 if progress is None else progress.state_at)
     if progress is not None and progress.head is not None:
         yield Sample(families.LAST_PROCESSED_SLOT, {}, progress.head.slot)
-    if ledger is not None and ledger.last_epoch is not None:
-        yield Sample(families.LAST_PROCESSED_EPOCH, {}, ledger.last_epoch)
     for one in Tier:
         yield Sample(families.SOURCE_TIER, {"tier": one.value}, int(one is tier))
-    corrections = {"balance_jump": 0, "deep_reorg": 0} if ledger is None else ledger.corrections
-    for kind, number in corrections.items():
-        yield Sample(families.CORRECTIONS, {"kind": kind}, number)
-    yield Sample(families.EPOCHS_SKIPPED, {}, 0 if ledger is None else ledger.epochs_skipped)
     for name, number in keys_cut.items():
         yield Sample(families.OFFENDERS_CUT, {"family": name}, number)
     for watch in fleet.watches:
