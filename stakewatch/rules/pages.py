@@ -7,10 +7,10 @@ import jinja2
 from stakewatch.errors import StakewatchError
 
 
-def print_page(template: str, **content: object) -> str:
-    """Return a template of this room filled in; all that comes from rules and tests is escaped."""
+def print_page(template: str, *, package: str = "stakewatch.rules", **content: object) -> str:
+    """Return a template of a room filled in; all that comes from rules, tests and servers is escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stakewatch.rules", "templates"),
+        loader=jinja2.PackageLoader(package, "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
