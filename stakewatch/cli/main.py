@@ -14,7 +14,7 @@ from stakewatch.bundle.problems import did_you_mean, quoted
 from stakewatch.bundle.rooms import WITH_ALL_EXTRAS
 from stakewatch.errors import StakewatchError
 
-_NOT_COMMANDS = {"main", "options", "output"}
+_NOT_COMMANDS = {"main", "options", "output", "publishing"}
 _INTERRUPTED = 130
 
 

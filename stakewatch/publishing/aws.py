@@ -114,7 +114,7 @@ class Service:
         self._pace = pace
         self._patience = patience
 
-    def ask(self, operation: str, report: Report = lambda _: None, **parameters: object) -> dict[str, Any]:
+    def ask(self, operation: str, report: Report = lambda _: None, /, **parameters: object) -> dict[str, Any]:
         """Return the answer to one operation (`describe_workspace`). Raises AwsError with what to do."""
         deadline = time.monotonic() + self._patience.altogether_seconds
         attempt = 0

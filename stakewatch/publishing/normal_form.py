@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from yaml.events import AliasEvent
 
+from stakewatch.bundle.printing import as_yaml
+
 # Keys in the order in which people write them; all others follow by their names.
 _FIRST = (
     "name",
@@ -31,20 +33,6 @@ _DEEPEST = 50
 _LOADER = yaml.CBaseLoader if yaml.__with_libyaml__ else yaml.BaseLoader
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, every text plain where that can be."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature of the base class
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _represent_text)
-
-
 def normal_rules(text: str) -> str:
     """Return a rule file in its normal form; comments, order of keys and ways of quoting do not count."""
     return _normal(text, inside="")
@@ -64,7 +52,7 @@ def _normal(text: str, *, inside: str) -> str:
         return text
     if not isinstance(data, dict):
         return text
-    return str(yaml.dump(_ordered(data), Dumper=_Dumper, sort_keys=False, width=110))
+    return as_yaml(_ordered(data))
 
 
 def _load(text: str) -> Any:  # noqa: ANN401 - YAML

@@ -56,11 +56,15 @@ class LiveItem:
 
 @dataclass(frozen=True)
 class Flaw:
-    """Why a target would refuse what it is about to get: found before anything is sent."""
+    """Why a target would refuse what it is about to get: found before anything is sent.
+
+    One that is not `fatal` is a remark: it keeps nothing from being sent.
+    """
 
     subject: str
     what: str
     mend: str
+    fatal: bool = True
 
 
 @dataclass(frozen=True)

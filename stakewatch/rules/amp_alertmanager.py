@@ -94,7 +94,7 @@ def amp_flaws(content: Mapping[str, Any]) -> Iterator[str]:
         for kind, configurations in receiver.items():
             if kind != "name":
                 yield from _receiver_flaws(str(receiver.get("name")), kind, configurations)
-    for route in _routes(content.get("route")):
+    for route in amp_routes(content.get("route")):
         if route.get("receiver", next(iter(names))) not in names:
             yield f"a route goes to {route['receiver']}, which is no receiver"
         repeat = route.get("repeat_interval")
@@ -117,7 +117,8 @@ def _receiver_flaws(name: str, kind: str, configurations: object) -> Iterator[st
                 yield f"the receiver {name} holds its PagerDuty key itself: it must stand in Secrets Manager"
 
 
-def _routes(route: object) -> Iterator[Mapping[str, Any]]:
+def amp_routes(route: object) -> Iterator[Mapping[str, Any]]:
+    """Yield a route and all routes below it, as they are written."""
     waiting = [route]
     while waiting:
         one = waiting.pop()
