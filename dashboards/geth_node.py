@@ -1,7 +1,16 @@
 """One Geth node: is it well, and if not, why not."""
 
 from stakewatch.grafana.board import Board
-from stakewatch.grafana.joins import CHOSEN, Process, either, newest
+from stakewatch.grafana.geth import (
+    GETH,
+    SINCE_THE_LAST_SCRAPE,
+    per_second,
+    per_second_queries,
+    quantile,
+    share,
+    value_queries,
+)
+from stakewatch.grafana.joins import CHOSEN, either, newest
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link
 from stakewatch.grafana.panels import (
@@ -16,12 +25,6 @@ from stakewatch.grafana.queries import Query
 from stakewatch.grafana.sections import what_is_wrong
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
-
-GETH = Process(role="execution", implementation="geth")
-
-# Geth empties its resetting timers with each scrape, so a point stands for the blocks or calls since the
-# last scrape. Their counts never go under rate(), and gaps between points are drawn over.
-SINCE_THE_LAST_SCRAPE = "Each point stands for what happened since the last scrape."
 
 MEMORY_OF_CONTAINER = GETH.of_container(f"container:memory_used:ratio{{{CHOSEN}}}")
 MEMORY_OF_MACHINE = GETH.of_machine(
@@ -40,21 +43,6 @@ PEERS = either(newest(GETH.series("stakewatch_node_peers")), newest(GETH.series(
 THIS_NODE = board_link("geth_node", "Only this node", ("cluster", "instance"))
 
 
-def per_second(metric: str) -> str:
-    """Return the rate of a series that only grows."""
-    return f"rate({GETH.series(metric)}[$__rate_interval])"
-
-
-def share(hits: str, misses: str) -> str:
-    """Return the ratio of hits to all look-ups, absent while there are none."""
-    return f"{per_second(hits)} / ({per_second(hits)} + {per_second(misses)} > 0)"
-
-
-def quantile(metric: str, of: str) -> str:
-    """Return one quantile of a summary of Geth, in nanoseconds."""
-    return GETH.series(metric, f'quantile="{of}"')
-
-
 def engine(outcome: str, *matchers: str) -> str:
     """Return what Geth measures of the Engine API's methods; their versions change with each fork."""
     name = f'__name__=~"rpc_duration_engine_[a-zA-Z]+V[0-9]+_{outcome}"'
@@ -63,22 +51,6 @@ def engine(outcome: str, *matchers: str) -> str:
         f"  label_replace({GETH.series('', name, *matchers)}, "
         f'"method", "$1", "__name__", "rpc_duration_engine_([a-zA-Z]+)V[0-9]+_{outcome}")\n'
         ") > 0"
-    )
-
-
-def per_second_queries(**metrics: str) -> tuple[Query, ...]:
-    """Return a rate per legend."""
-    return tuple(
-        Query(per_second(metric), f"{{{{instance}}}} {legend.replace('_', ' ')}")
-        for legend, metric in metrics.items()
-    )
-
-
-def value_queries(**metrics: str) -> tuple[Query, ...]:
-    """Return a plain value per legend."""
-    return tuple(
-        Query(GETH.series(metric), f"{{{{instance}}}} {legend.replace('_', ' ')}")
-        for legend, metric in metrics.items()
     )
 
 

@@ -158,7 +158,8 @@ WHAT_IS_WRONG = Row(
             Text(
                 title="Before you touch anything",
                 description="Normal: nothing of this is needed.",
-                content="""Better be down than slashed: an offline key loses a little, a key that signs twice its stake.
+                content="""Better be down than slashed: an offline key loses little, one that signs twice
+its stake.
 
 1. **Start nothing.** No second validator client, no restored backup, no fail-over.
 2. **Stop** every process that may hold the key, one after the other, and see on this board which one signed.
