@@ -93,7 +93,8 @@ class AlertmanagerAlert:
         return self.labels["alertname"]
 
 
-def _session() -> requests.Session:
+def loopback_session() -> requests.Session:
+    """Return a session for servers that we started."""
     session = requests.Session()
     # These servers are on loopback: no proxy of the environment, no netrc.
     session.trust_env = False
@@ -106,7 +107,7 @@ class Prometheus:
 
     url: str
     process: Process
-    _http: requests.Session = field(default_factory=_session, repr=False, compare=False)
+    _http: requests.Session = field(default_factory=loopback_session, repr=False, compare=False)
 
     def query(self, expression: str, at: float | None = None) -> tuple[Sample, ...]:
         """Evaluate an instant query that gives a vector or a scalar, now or at a Unix time.
@@ -133,7 +134,7 @@ class Prometheus:
 
         Raises StakewatchError when Prometheus does not answer.
         """
-        data = _get(self._http, f"{self.url}/api/v1/alerts")["data"]
+        data = get_json(self._http, f"{self.url}/api/v1/alerts")["data"]
         return tuple(
             PrometheusAlert(
                 labels=MappingProxyType(alert["labels"]),
@@ -150,7 +151,7 @@ class Prometheus:
 
         Raises StakewatchError when Prometheus does not answer.
         """
-        data = _get(self._http, f"{self.url}/api/v1/rules")["data"]
+        data = get_json(self._http, f"{self.url}/api/v1/rules")["data"]
         return tuple(
             Rule(
                 name=rule["name"],
@@ -172,7 +173,7 @@ class Prometheus:
 
         Raises StakewatchError when Prometheus does not answer.
         """
-        data = _get(self._http, f"{self.url}/api/v1/targets?state=active")["data"]
+        data = get_json(self._http, f"{self.url}/api/v1/targets?state=active")["data"]
         return tuple(
             Target(
                 labels=MappingProxyType(target["labels"]),
@@ -190,7 +191,7 @@ class Alertmanager:
 
     url: str
     process: Process
-    _http: requests.Session = field(default_factory=_session, repr=False, compare=False)
+    _http: requests.Session = field(default_factory=loopback_session, repr=False, compare=False)
 
     def alerts(self) -> tuple[AlertmanagerAlert, ...]:
         """Return all alerts that have not ended, the inhibited and silenced included.
@@ -209,7 +210,7 @@ class Alertmanager:
                 starts_at=_unix(alert["startsAt"]),
                 ends_at=_unix(alert["endsAt"]),
             )
-            for alert in _get(self._http, f"{self.url}/api/v2/alerts")
+            for alert in get_json(self._http, f"{self.url}/api/v2/alerts")
         )
 
 
@@ -238,7 +239,7 @@ def prometheus(
             *flags,
         ]
 
-    with _serving(arguments, folder / "prometheus.log", port, ready_seconds) as (url, process):
+    with serving(arguments, folder / "prometheus.log", port, ready_seconds) as (url, process):
         server = Prometheus(url, process)
         with server._http:  # noqa: SLF001 - ours, closed where it was made
             yield server
@@ -270,27 +271,32 @@ def alertmanager(
             *flags,
         ]
 
-    with _serving(arguments, folder / "alertmanager.log", port, ready_seconds) as (url, process):
+    with serving(arguments, folder / "alertmanager.log", port, ready_seconds) as (url, process):
         server = Alertmanager(url, process)
         with server._http:  # noqa: SLF001 - ours, closed where it was made
             yield server
 
 
 @contextlib.contextmanager
-def _serving(
+def serving(
     arguments: Callable[[int], list[str | Path]],
     log: Path,
     port: int | None,
     ready_seconds: float,
+    ready_path: str = "/-/ready",
 ) -> Iterator[tuple[str, Process]]:
-    """Start a server and wait until `/-/ready` says so; retry where another program took its free port."""
+    """Start a server, give its address and process when `ready_path` says so, and stop it afterwards.
+
+    `arguments` makes its command line of a port; without one it gets a free port, and another where a program
+    took that in between. Raises StakewatchError with the end of its log when it does not become ready.
+    """
     attempts = _ATTEMPTS if port is None else 1
     for attempt in range(1, attempts + 1):
         chosen = free_port() if port is None else port
         url = f"http://127.0.0.1:{chosen}"
         with Process.start(arguments(chosen), log=log) as process:
             try:
-                _wait_until_ready(url, process, ready_seconds)
+                _wait_until_ready(f"{url}{ready_path}", process, ready_seconds)
             except StakewatchError:
                 if attempt < attempts and not process.running and "address already in use" in tail(log):
                     continue
@@ -301,11 +307,11 @@ def _serving(
 
 def _wait_until_ready(url: str, process: Process, ready_seconds: float) -> None:
     deadline = time.monotonic() + ready_seconds
-    with _session() as http:
+    with loopback_session() as http:
         while True:
             process.expect_running()
             with contextlib.suppress(requests.RequestException):
-                if http.get(f"{url}/-/ready", timeout=1.0).ok:
+                if http.get(url, timeout=1.0).ok:
                     # Another program may hold the port while ours is about to fail.
                     process.expect_running()
                     return
@@ -319,13 +325,13 @@ def _wait_until_ready(url: str, process: Process, ready_seconds: float) -> None:
             time.sleep(_POLL_SECONDS)
 
 
-def _get(http: requests.Session, url: str) -> Any:  # noqa: ANN401 - JSON, typed by the caller
+def get_json(http: requests.Session, url: str, parameters: Mapping[str, str | int] = _NO_LABELS) -> Any:  # noqa: ANN401 - JSON, typed by the caller
     """Return the JSON that a server answers.
 
     Raises StakewatchError when it does not answer, or not with success and JSON.
     """
     try:
-        answer = http.get(url, timeout=_REQUEST_SECONDS)
+        answer = http.get(url, params=parameters, timeout=_REQUEST_SECONDS)
         answer.raise_for_status()
         return answer.json()
     except requests.RequestException as error:
