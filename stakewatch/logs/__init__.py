@@ -1,0 +1,1 @@
+"""Logs: pipelines as data, what they make of a line, and the shippers' configurations rendered from them."""
