@@ -526,3 +526,35 @@ def test_an_objective_that_is_no_share_that_can_be_missed_is_refused(share: str)
 
 def test_an_objective_that_nothing_counts_against_is_refused() -> None:
     assert "attestations" in error_of("objectives: {attestations: 0.99}")
+
+
+REMOTE_WRITE = """\
+publish:
+  production: {type: amp, region: eu-west-1, workspace: ws-1}
+  boards: {type: grafana, url: "https://grafana.example"}
+kubernetes:
+  staking_namespaces: [staking, staking]
+  remote_write: {destination: %s}
+"""
+
+
+def test_the_cluster_names_the_workspace_that_it_sends_to() -> None:
+    settings = load_configuration_text(REMOTE_WRITE % "production", Path("stakewatch.yaml")).kubernetes
+    assert settings.remote_write is not None
+    assert settings.remote_write.destination == "production"
+    assert settings.staking_namespaces == ("staking",)
+    assert (settings.namespace, settings.release) == ("monitoring", "kube-prometheus-stack")
+
+
+@pytest.mark.parametrize(
+    ("destination", "mend"),
+    [("productoin", "did you mean production?"), ("boards", "name one of publish: production")],
+)
+def test_what_is_no_workspace_cannot_be_sent_to(destination: str, mend: str) -> None:
+    with pytest.raises(InputError, match=r"stakewatch.yaml:6: there is no workspace") as raised:
+        load_configuration_text(REMOTE_WRITE % destination, Path("stakewatch.yaml"))
+    assert mend in str(raised.value)
+
+
+def test_the_cluster_of_an_empty_section_is_the_default() -> None:
+    assert load_configuration_text("kubernetes:\n", Path("x.yaml")).kubernetes == Configuration().kubernetes
