@@ -1,0 +1,32 @@
+"""Checks on logs: the pipelines, what is rendered from them, their samples, and how long Loki keeps lines."""
+
+from collections.abc import Iterator
+
+from stakewatch.bundle.checks import Finding, check
+from stakewatch.bundle.configuration import Configuration
+from stakewatch.bundle.folder import Bundle
+from stakewatch.logs.loki_configuration import loki_files, retention_problems
+from stakewatch.logs.pipelines import load_pipelines, pipelines_path
+from stakewatch.logs.rendering import compare, rendered
+
+
+@check("logs/generated", "A file of loki/ that is not what its pipelines make.")
+def generated_files(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
+    """Yield the committed files that differ from what the pipelines make with default settings.
+
+    Raises InputError when the pipelines are wrong.
+    """
+    path = pipelines_path(bundle)
+    if path.is_file():
+        files = rendered(load_pipelines(path), Configuration())
+        for difference in compare(files, path.parent):
+            mend = "run `stakewatch logs render` and commit what it writes"
+            yield Finding(difference.path, 1, f"the file {difference.what}", mend)
+
+
+@check("logs/retention", "A Loki that keeps logs less than 90 days, or for ever.")
+def retention(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
+    """Yield what is wrong with the retention of each configuration of Loki."""
+    for path in loki_files(bundle):
+        for problem in retention_problems(path):
+            yield Finding(problem.path, problem.line, problem.what, problem.mend)
