@@ -68,7 +68,7 @@ async def _observe() -> Observed:
         for fault in FAULTS:
             for role in ("beacon", "execution"):
                 await fleet.inject(fault, instance=f"{role}-{fault.replace('_', '-')}")
-        async with exporting(configured(fleet, timeout_seconds=0.8)) as exporter:
+        async with exporting(configured(fleet, timeout_seconds=2.0)) as exporter:
             first = await exporter.wait_for(
                 "a first state", lambda page: bool(page.values("stakewatch_last_processed_epoch"))
             )
@@ -76,7 +76,7 @@ async def _observe() -> Observed:
             broken = await exporter.wait_for(
                 "three more states",
                 lambda page: page.value("stakewatch_last_processed_epoch") >= began + 3,
-                40,
+                90,
             )
             clock_slot = fleet.chain.slot_at(time.time())
             epoch = int(broken.value("stakewatch_last_processed_epoch"))
