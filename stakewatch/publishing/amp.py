@@ -95,10 +95,17 @@ class Amp:
     kinds = (DEFINITION, NAMESPACE)
     workers = _WORKERS
 
-    def __init__(self, source: Source, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        patience: Patience | None = None,
+        calls_per_second: int = _CALLS_PER_SECOND,
+    ) -> None:
         options = source.destination.options
         self._source = source
         self._patience = patience or Patience()
+        self._calls_per_second = calls_per_second
         self._access = Access(options["region"], options.get("profile"), options.get("role_arn"))
         self._workspace: str = options["workspace"]
         self._naming = Naming(options.get("prefix", Naming.prefix), options.get("owner", Naming.owner))
@@ -217,7 +224,8 @@ class Amp:
 
     def _service(self, name: str, closing: contextlib.ExitStack) -> Service:
         made = client(self._session, name, workers=self.workers)
-        service = Service(made, where=self.where, pace=Pace(_CALLS_PER_SECOND), patience=self._patience)
+        pace = Pace(self._calls_per_second)
+        service = Service(made, where=self.where, pace=pace, patience=self._patience)
         closing.callback(service.close)
         return service
 
