@@ -126,7 +126,11 @@ def _subjects(
     scenarios: Sequence[Scenario],
     only: Callable[[RuleFile, Rule], bool],
 ) -> list[_Subject]:
-    steps = {one.path: scenario.step_seconds for scenario in scenarios for one in scenario.rule_files}
+    # The finest steps in which a file is tested: one step more or less of `for` is one of those.
+    steps: dict[Path, float] = {}
+    for scenario in scenarios:
+        for one in scenario.rule_files:
+            steps[one.path] = min(scenario.step_seconds, steps.get(one.path, scenario.step_seconds))
     found = []
     for rule_file in rule_files:
         path = rule_file.path.resolve()

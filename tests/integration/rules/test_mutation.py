@@ -73,6 +73,15 @@ def test_what_survives_is_what_the_test_does_not_look_at(folder: Path) -> None:
     assert survivors(measured(folder)) == {("LoadHigh", change) for change in LEFT}
 
 
+def test_a_step_of_for_is_that_of_the_finest_test(folder: Path) -> None:
+    (folder / "rules.slow.test.yaml").write_text(
+        TESTS.replace("evaluation_interval: 30s", "evaluation_interval: 30m")
+    )
+    mutation = measure_mutation(folder / "rules.yaml", folder, memory=Memory(None))
+    changes = {one.mutant.change for one in mutation.outcomes if one.mutant.operator is Operator.FOR}
+    assert {"for: 1m -> 30s", "for: 1m -> 1m30s"} <= changes
+
+
 def test_a_recording_rule_is_judged_by_the_alerts_that_read_it(folder: Path) -> None:
     mutation = measured(folder)
     of_record = [one for one in mutation.outcomes if one.rule.record is not None]
