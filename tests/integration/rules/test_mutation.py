@@ -74,7 +74,7 @@ def test_what_survives_is_what_the_test_does_not_look_at(folder: Path) -> None:
 
 
 def test_a_step_of_for_is_that_of_the_finest_test(folder: Path) -> None:
-    (folder / "rules.slow.test.yaml").write_text(
+    (folder / "slow.test.yaml").write_text(
         TESTS.replace("evaluation_interval: 30s", "evaluation_interval: 30m")
     )
     mutation = measure_mutation(folder / "rules.yaml", folder, memory=Memory(None))
