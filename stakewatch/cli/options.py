@@ -9,6 +9,8 @@ import click
 from stakewatch.bundle.configuration import Configuration, bundle_configuration
 from stakewatch.bundle.folder import Bundle, find_bundle
 
+DEFAULT_PROMETHEUS = "http://127.0.0.1:9090"
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -38,6 +40,25 @@ def configuration_option(command: _Command) -> _Command:
 def json_option(command: _Command) -> _Command:
     """Add `--json` as the argument `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
+
+
+def prometheus_options(command: _Command) -> _Command:
+    """Add `--prometheus URL` and `--bearer-token-file FILE` as `prometheus_url` and `token_file`."""
+    of_token = click.option(
+        "--bearer-token-file",
+        "token_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The file that holds the token to show.",
+    )
+    return click.option(
+        "--prometheus",
+        "prometheus_url",
+        default=DEFAULT_PROMETHEUS,
+        metavar="URL",
+        show_default=True,
+        help="Where it is, with user:password@ if it wants one, or an AMP workspace.",
+    )(of_token(command))
 
 
 def rules_option(command: _Command) -> _Command:

@@ -1,0 +1,1 @@
+"""The preview: boards on real data as pages that need no Grafana."""

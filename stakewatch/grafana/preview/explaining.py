@@ -1,0 +1,95 @@
+"""Explanations: why a panel has no data."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from stakewatch.catalogue.inventory import Catalogue
+from stakewatch.errors import StakewatchError
+from stakewatch.grafana.fleet import survey
+from stakewatch.grafana.preview.results import Answer, Result
+from stakewatch.grafana.reasons import Judge
+from stakewatch.grafana.remote import Remote
+from stakewatch.grafana.supply import Records, State, Wanted, present, records_of, supply_of, wanted_by
+from stakewatch.promql import PromqlError, parse, selectors
+from stakewatch.rules.files import RuleFile
+
+_MOST = 4
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why a query has no data, and what mends it, empty where nothing has to be."""
+
+    said: str
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Finds out why queries have no data, by asking what of the series that they read is there."""
+
+    remote: Remote
+    catalogue: Catalogue
+    rule_files: tuple[RuleFile, ...]
+    at: float
+
+    def explain(self, result: Result) -> tuple[Why, ...]:
+        """Return why a panel has no data, each reason once.
+
+        Raises StakewatchError when Prometheus does not answer or the parser of PromQL is not there.
+        """
+        return tuple(dict.fromkeys(why for answer in result.answers for why in self._of(answer)))[:_MOST]
+
+    @cached_property
+    def _judge(self) -> Judge:
+        fleet = survey(self.remote, self.catalogue, self.at)
+        return Judge(fleet, self.catalogue, self._recorded.expressions)
+
+    @cached_property
+    def _recorded(self) -> Records:
+        """What is recorded, with the names that this Prometheus has of it."""
+        expressions = records_of(self.rule_files).expressions
+        wanted = (Wanted(name, frozenset()) for name in expressions)
+        names = {one.name for one in present(self.remote, wanted, expressions, self.at)}
+        return Records(expressions, self._loaded() | names)
+
+    def _loaded(self) -> frozenset[str]:
+        try:
+            return frozenset(rule.name for rule in self.remote.rules())
+        except StakewatchError:
+            # Some services keep their rules to themselves: then what is there counts.
+            return frozenset()
+
+    def _of(self, answer: Answer) -> Iterable[Why]:
+        if answer.series:
+            return
+        if answer.error:
+            yield Why(f"the query was {answer.error}", "mend the query, or ask for less at a time")
+            return
+        try:
+            expression = parse(answer.expression)
+        except PromqlError as error:
+            yield Why(f"the query does not parse: {error.message}", "mend the query")
+            return
+        wanted = wanted_by((expression,), self._recorded)
+        there = present(self.remote, wanted, self._judge.fleet.names, self.at)
+        supply = supply_of(expression, there.__contains__, self._recorded)
+        if supply.state is State.LACKING:
+            for lack in map(self._judge.lack, supply.lacks):
+                yield Why(f"{lack.wanted.selector}: {lack.reason.said}", lack.reason.mend)
+            return
+        yield from self._filtered(answer.expression)
+
+    def _filtered(self, expression: str) -> Iterable[Why]:
+        """Name the selectors that find nothing although their metric is there; else it is a condition."""
+        found = False
+        for selector in selectors(expression):
+            text = expression[selector.start : selector.end]
+            node = selector.selector
+            own = expression[node.start : node.braces_end if node.braces_end >= 0 else node.end]
+            if not self.remote.query(f"count({own})", self.at):
+                found = True
+                yield Why(f"{' '.join(text.split())} finds nothing: no series has these labels now")
+        if not found:
+            yield Why("all that it reads is there, and nothing meets its condition now")

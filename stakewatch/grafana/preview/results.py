@@ -1,0 +1,133 @@
+"""The results: what a Prometheus answers to each query of a board."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stakewatch.grafana.boardfile import Placed, asks_for_logs, panels
+from stakewatch.grafana.filling import fill
+from stakewatch.grafana.opening import opening_values
+from stakewatch.grafana.preview.window import Window
+from stakewatch.grafana.remote import RefusedError, Remote, Series, label_values
+
+_LEGEND = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered to one query; `error` is why it was refused, else empty.
+
+    `expression` is the PromQL with the variables filled in, `legend` still has its labels in braces.
+    """
+
+    reference: str
+    expression: str
+    legend: str
+    series: tuple[Series, ...]
+    seconds: float
+    error: str = ""
+
+    def name(self, series: Series) -> str:
+        """Return the name of a series as the legend has it, else its labels."""
+        if self.legend and self.legend != "__auto":
+            text = _LEGEND.sub(lambda match: series.labels.get(match[1], ""), self.legend)
+            return " ".join(text.split())
+        return ", ".join(
+            f"{name}={value}" for name, value in sorted(series.labels.items()) if name != "__name__"
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """A panel and what was answered; `logs` tells that it asks a Loki, which nobody asked here."""
+
+    panel: Placed
+    answers: tuple[Answer, ...]
+    logs: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it asks and gets nothing to show."""
+        return bool(self.answers) and not any(answer.series for answer in self.answers)
+
+    @property
+    def seconds(self) -> float:
+        """How long its queries took."""
+        return sum(answer.seconds for answer in self.answers)
+
+
+@dataclass(frozen=True)
+class BoardResult:
+    """A board's JSON, the window, and the results of its panels in their order; a row has none."""
+
+    board: Mapping[str, Any]
+    window: Window
+    values: Mapping[str, str]
+    results: tuple[Result, ...]
+
+    @property
+    def uid(self) -> str:
+        """The board's address in Grafana."""
+        return str(self.board["uid"])
+
+    @property
+    def title(self) -> str:
+        """The board's title."""
+        return str(self.board.get("title", self.uid))
+
+    @property
+    def empty(self) -> tuple[Result, ...]:
+        """The panels without data."""
+        return tuple(result for result in self.results if result.is_empty)
+
+    @property
+    def seconds(self) -> float:
+        """How long all of its queries took."""
+        return sum(result.seconds for result in self.results)
+
+
+def ask_board(
+    remote: Remote,
+    board: Mapping[str, Any],
+    window: Window,
+    chosen: Mapping[str, str],
+    report: Callable[[str], None],
+) -> BoardResult:
+    """Ask every query of a board, `chosen` instead of what its variables open with.
+
+    `report` is told each panel's title. A query that is refused is a result.
+    Raises StakewatchError when Prometheus does not answer.
+    """
+    values = {**opening_values(board, label_values(remote, window.end)), **chosen}
+    filled = {**window.built_in, **values}
+    results = []
+    for panel in panels(board):
+        report(panel.title)
+        metrics = [target for target in panel.targets if not asks_for_logs(target) and target.get("expr")]
+        answers = tuple(_ask(remote, target, window, filled) for target in metrics)
+        results.append(Result(panel, answers, logs=len(metrics) < len(panel.targets)))
+    return BoardResult(board, window, values, tuple(results))
+
+
+def _ask(remote: Remote, target: Mapping[str, Any], window: Window, filled: Mapping[str, str]) -> Answer:
+    expression = fill(str(target["expr"]), filled)
+    series: tuple[Series, ...] = ()
+    error = ""
+    started = time.perf_counter()
+    try:
+        if target.get("instant"):
+            series = remote.query(expression, window.end)
+        else:
+            series = remote.query_range(expression, window.start, window.end, window.step)
+    except RefusedError as refused:
+        error = refused.what
+    return Answer(
+        reference=str(target.get("refId", "")),
+        expression=expression,
+        legend=str(target.get("legendFormat", "")),
+        series=series,
+        seconds=time.perf_counter() - started,
+        error=error,
+    )
