@@ -1,10 +1,11 @@
-"""The bundle that the package carries, copied into a folder of the user's own."""
+"""The bundle that the package carries, brought into a folder of the user's own or merged into it."""
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import stakewatch
+from stakewatch.bundle import merging
+from stakewatch.bundle.merging import Origin, Step
 from stakewatch.errors import InputError, StakewatchError
 
 CONTENTS = (
@@ -21,7 +22,6 @@ CONTENTS = (
     "docs/configuration.md",
     "stakewatch.example.yaml",
 )
-_IGNORED = shutil.ignore_patterns("__pycache__")
 
 
 def carried_bundle() -> Path:
@@ -40,26 +40,44 @@ def carried_bundle() -> Path:
     )
 
 
-def copy_bundle(destination: Path) -> Iterator[Path]:
-    """Copy the carried bundle to `destination` and yield each path that was made; nothing is overwritten.
+def carried_files(source: Path) -> dict[str, Path]:
+    """Return the files of the bundle in `source`, by their path in it."""
+    found = {}
+    for name in CONTENTS:
+        place = source / name
+        for path in [place] if place.is_file() else sorted(place.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found[path.relative_to(source).as_posix()] = path
+    return found
 
-    Raises InputError before anything is copied when something of the same name is there already.
+
+def bring_bundle(
+    destination: Path,
+    *,
+    into_others: bool = False,
+    dry: bool = False,
+    report: Callable[[Step], None] = lambda _: None,
+) -> Sequence[Step]:
+    """Copy the carried bundle to `destination`, or merge it into the one that is there; return what was done.
+
+    `report` hears of each file when it is done; with `dry` nothing is written. Whatever a person changed
+    stays as it is. Interrupted and called again, it goes on.
+    Raises InputError when there is no bundle of ours but files of the same names, unless `into_others`;
+    StakewatchError when a file cannot be read or written.
     """
-    source = carried_bundle()
     if destination.exists() and not destination.is_dir():
         raise InputError("this is a file, not a folder", where=str(destination))
-    taken = [destination / name for name in CONTENTS if (destination / name).exists()]
-    if taken:
-        raise InputError(
-            f"{', '.join(str(path) for path in taken)} is there already",
-            where=str(destination),
-            mend="name a new or an empty folder; nothing was copied",
-        )
-    for name in CONTENTS:
-        target = destination / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (source / name).is_dir():
-            shutil.copytree(source / name, target, ignore=_IGNORED)
-        else:
-            shutil.copyfile(source / name, target)
-        yield target
+    files = carried_files(carried_bundle())
+    origin = merging.read_origin(destination)
+    if origin is None and not into_others:
+        taken = [str(destination / name) for name in CONTENTS if (destination / name).exists()]
+        if taken:
+            raise InputError(
+                f"{', '.join(taken)} {'is' if len(taken) == 1 else 'are'} there already",
+                where=str(destination),
+                mend="nothing was copied: name a new or an empty folder, or say --merge, which keeps what is "
+                "there and puts beside it what the bundle has otherwise",
+            )
+    return merging.merge(
+        destination, files, origin or Origin(), stakewatch.__version__, dry=dry, report=report
+    )
