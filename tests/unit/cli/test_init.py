@@ -8,6 +8,8 @@ import pytest
 from stakewatch.bundle import initial
 from tests.unit.cli.conftest import Run
 
+NEW = "rules/a.yaml.new"
+
 
 @pytest.fixture
 def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -48,14 +50,14 @@ def test_who_changed_something_is_shown_it_and_what_waits(run: Run, carried: Pat
     assert answer.out == dry.out
     assert answer.out.splitlines() == [
         f"{mine / 'rules'}  1 file added",
-        f"{mine / 'rules' / 'a.yaml'}  yours, kept; the bundle has a newer one; still to merge: rules/a.yaml.new",
+        f"{mine / 'rules' / 'a.yaml'}  yours, kept; the bundle has a newer one; still to merge: {NEW}",
         f"{mine / 'rules' / 'b.yaml'}  yours, kept",
         f"{mine / 'stakewatch.example.yaml'}  renewed",
         "1 file to merge: take over what you want of its .new, then remove that.",
     ]
     waiting = run("init", mine)
     assert waiting.code == 1
-    assert f"{mine / 'rules' / 'a.yaml'}  yours, kept; still to merge: rules/a.yaml.new" in waiting.out
+    assert f"{mine / 'rules' / 'a.yaml'}  yours, kept; still to merge: {NEW}" in waiting.out
     (mine / "rules" / "a.yaml.new").unlink()
     assert run("init", mine).code == 0
 
