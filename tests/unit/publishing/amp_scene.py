@@ -98,15 +98,15 @@ class Scene:
         with self.target() as target:
             return make_plan("amp", "amp", target, unheard, adopt=adopt)
 
-    def apply(self, *, adopt: bool = False) -> list[Outcome]:
+    def apply(self, *, adopt: bool = False, patience: Patience = QUICK) -> list[Outcome]:
         """Change what differs and return what came of it."""
-        with self.target() as target:
+        with self.target(patience=patience) as target:
             plan = make_plan("amp", "amp", target, unheard, adopt=adopt)
             return list(apply_changes(target, plan.applied, lambda _change, _what: None))
 
-    def prune(self) -> list[Outcome]:
+    def prune(self, *, patience: Patience = QUICK) -> list[Outcome]:
         """Remove what is left over and return what came of it."""
-        with self.target() as target:
+        with self.target(patience=patience) as target:
             plan = make_plan("amp", "amp", target, unheard, adopt=False)
             return list(prune_changes(target, plan.leftovers, lambda _change, _what: None))
 

@@ -145,10 +145,11 @@ def test_prune_does_not_remove_what_was_changed_after_the_plan(scene: Scene) -> 
     scene.apply()
     scene.remove_rules("storage.yaml")
     with scene.target() as target:
-        plan = make_plan("amp", "amp", target, unheard, adopt=False)
+        leftover = make_plan("amp", "amp", target, unheard, adopt=False).leftovers[0]
+        assert leftover.live is not None
         scene.fake.write("stakewatch-storage", rules("storage", 9))
         with pytest.raises(StakewatchError, match="changed by somebody else"):
-            target.remove(plan.leftovers[0].live, unheard)  # type: ignore[arg-type] - a leftover is there
+            target.remove(leftover.live, unheard)
     assert "stakewatch-storage" in scene.fake.namespaces
 
 
