@@ -74,7 +74,7 @@ def _content(configuration: Configuration) -> tuple[str, list[tuple[Path, str]]]
     data: Any = read_document(read_text(path), path).data
     for section in _SECTIONS_OF_OTHERS:
         data.pop(section, None)
-    key_files = []
+    key_files: list[tuple[Path, str]] = []
     for group in data["fleet"].get("groups") or []:
         if isinstance(group["keys"], dict) and "file" in group["keys"]:
             source = path.parent / group["keys"]["file"]

@@ -85,6 +85,7 @@ def of_labelled_pods(configuration: Configuration) -> list[Relabelling]:
 def of_exporter(configuration: Configuration) -> list[Relabelling]:
     """Return what the exporter's target carries: its name outlives its pod, and differs between clusters."""
     here = place(configuration)
+    rules: Any = exporter_job()["relabel_configs"]
     return [
         *_constants(
             {
@@ -95,7 +96,7 @@ def of_exporter(configuration: Configuration) -> list[Relabelling]:
                 "instance": f"exporter-{here['cluster']}" if "cluster" in here else "exporter",
             }
         ),
-        *(_in_the_operators_form(one) for one in exporter_job()["relabel_configs"]),
+        *(_in_the_operators_form(one) for one in rules),
     ]
 
 

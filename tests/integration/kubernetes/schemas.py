@@ -186,7 +186,8 @@ def _with_header(
         "kind": {"const": kind},
         "metadata": {"$ref": "#/definitions/V1ObjectMeta"},
     }
-    return _closed({**properties, **header}, "apiVersion", "kind", "metadata", *required)
+    schema = _closed({**properties, **header}, "apiVersion", "kind", "metadata", *required)
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
 
 
 def _definitions(model: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-import yaml
 
+from stakewatch.bundle.printing import as_yaml
+from stakewatch.kubernetes.exporter import LABELS
+from stakewatch.kubernetes.monitors import exporter_monitor, pod_monitors, volume_monitor
 from stakewatch.programs.servers import Prometheus, Target, prometheus
-from tests.integration.kubernetes.building import built, fleet, objects
+from tests.integration.kubernetes.building import fleet
 from tests.integration.kubernetes.operator import endpoint, pod, scrape_job
 
 CHART = "app.kubernetes.io/name"
@@ -41,20 +43,19 @@ PLACE = {"cluster": "staking-1", "region": "eu-west-1"}
 def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Target]]:
     """Run a Prometheus with what the operator makes of our monitors; give its targets by pod."""
     folder = tmp_path_factory.mktemp("cluster")
-    product = built(folder, fleet(folder))
+    configuration = fleet(folder)
     monitors = [
-        one
-        for name in ("monitors.yaml", "exporter.yaml")
-        for one in objects(product / name)
-        if one["kind"].endswith("Monitor")
+        *pod_monitors(configuration),
+        volume_monitor(configuration),
+        exporter_monitor(configuration, LABELS),
     ]
     for name, found in (("PodMonitor", PODS), ("ServiceMonitor", ENDPOINTS)):
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(found), encoding="utf-8")
+        (folder / f"{name}.yaml").write_text(as_yaml(found), encoding="utf-8")
     jobs = [scrape_job(one, {"file_sd_configs": [{"files": [f"{one['kind']}.yaml"]}]}) for one in monitors]
-    configuration = folder / "prometheus.yaml"
-    configuration.write_text(yaml.safe_dump({"scrape_configs": jobs}), encoding="utf-8")
+    path = folder / "prometheus.yaml"
+    path.write_text(as_yaml({"scrape_configs": jobs}), encoding="utf-8")
     # The default is 5 seconds.
-    with prometheus(configuration, folder, flags=["--scrape.discovery-reload-interval=100ms"]) as server:
+    with prometheus(path, folder, flags=["--scrape.discovery-reload-interval=100ms"]) as server:
         yield discovered(server)
 
 

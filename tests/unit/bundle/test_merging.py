@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ class KilledError(BaseException):
 @pytest.fixture(autouse=True)
 def _no_power_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for the disk."""
-    monkeypatch.setattr(merging.os, "fsync", lambda _: None)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture
@@ -220,7 +221,7 @@ def killed_at(position: int, monkeypatch: pytest.MonkeyPatch) -> None:
             raise KilledError
         assert descriptor > 0
 
-    monkeypatch.setattr(merging.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
 
 
 PATHS = ("rules/a.yaml", "rules/b.yaml", "docs/c.md", "d")

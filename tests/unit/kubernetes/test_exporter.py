@@ -77,9 +77,9 @@ def test_what_is_mounted_is_the_fleet_that_was_written(
     objects: Mapping[str, Any], fleet: Fleet, tmp_path: Path
 ) -> None:
     folder = tmp_path / "mounted"
-    for path, text in mounted(objects).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+    for name, text in mounted(objects).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
     path = folder / "stakewatch.yaml"
     inside = load_configuration_text(path.read_text(encoding="utf-8"), path)
     written = fleet(fleet=FLEET)
