@@ -1,9 +1,9 @@
 """Compilation: pipelines as the stages that a shipper runs, in their order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from stakewatch.logs.pipelines import VALUE, JsonFormat, Pipeline, Pipelines, TextFormat
+from stakewatch.logs.pipelines import VALUE, ErrorPattern, JsonFormat, Pipeline, Pipelines, TextFormat
 from stakewatch.logs.stages import (
     Cri,
     Decolorize,
@@ -36,6 +36,7 @@ _KINDS = MappingProxyType(
         "integer": "-?[0-9]{1,20}",
         # Clients shorten keys in text; seven digits are what Teku leaves.
         "hexadecimal": "(?:0x)?[0-9a-fA-F]{7,128}",
+        "name": "[A-Za-z0-9][A-Za-z0-9_.:@-]{0,199}",
         "word": "[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,199}",
     }
 )
@@ -65,7 +66,12 @@ def stages_of(pipelines: Pipelines) -> tuple[Stage, ...]:
         Words("level", pipelines.levels),
         Labels(("level",)),
         _crashes(pipelines),
-        *(_errors(pipelines, one) for one in (*pipelines.pipelines, pipelines.fallback) if one.errors),
+        *_classes(pipelines.errors, (LabelMatcher("instance", "=~", ".+"),)),
+        *(
+            Match(_of(pipelines, one), tuple(_classes(one.errors, _of(pipelines, one).labels)))
+            for one in (*pipelines.pipelines, pipelines.fallback)
+            if one.errors
+        ),
         *_storm(pipelines),
         LabelsKept(pipelines.labels),
         StructuredMetadata(pipelines.metadata),
@@ -104,6 +110,8 @@ def _json(pipelines: Pipelines, one: Pipeline, how: JsonFormat) -> Iterator[Stag
         keys = "|".join(path.rpartition(".")[2].strip('"') for path in how.level.split(" || "))
         yield Regex(rf'"(?:{keys})"\s*:\s*"(?P<level>{_LEVEL})"')
         paths["json_level"] = how.level
+    if how.message:
+        paths["json_message"] = how.message
     if how.time:
         paths["json_time"] = how.time.source
     paths |= {f"json_{name}": path for name, path in how.fields.items()}
@@ -112,6 +120,9 @@ def _json(pipelines: Pipelines, one: Pipeline, how: JsonFormat) -> Iterator[Stag
     if how.level:
         yield Regex(f"^(?P<level>{_LEVEL})$", source="json_level")
     kinds = {field.name: field.kind for field in pipelines.fields}
+    if one.text and how.message:
+        found = {name: value for name, value in one.text.fields.items() if name not in how.fields}
+        yield from _found(pipelines, found, source="json_message")
     for name in how.fields:
         # A number is shown without quotes, and an object or a list never passes as a value.
         yield Regex(f"^(?P<{name}>{_KINDS[kinds[name]]})$", source=f"json_{name}")
@@ -126,18 +137,23 @@ def _text(pipelines: Pipelines, one: Pipeline, how: TextFormat) -> Iterator[Stag
         yield Regex(f"^(?P<level>{_LEVEL})$", source=how.level_label)
     if how.level:
         yield Regex(how.level.replace(VALUE, f"(?P<level>{_LEVEL})"))
+    yield from _found(pipelines, how.fields)
+    if how.time:
+        yield Regex(how.time.source.replace(VALUE, f"(?P<text_time>{_LAYOUTS[how.time.layout]})"))
+        yield from _own_time(pipelines, one, "text_time", how.time.layout)
+
+
+def _found(pipelines: Pipelines, expressions: Mapping[str, str], source: str = "") -> Iterator[Stage]:
+    """Return what finds fields in the line, or in the value `source`."""
     kinds = {field.name: field.kind for field in pipelines.fields}
-    for name, expression in how.fields.items():
+    for name, expression in expressions.items():
         kind = kinds[name]
         value = _WITH_SEPARATORS if kind == "integer" else _KINDS[kind]
-        yield Regex(expression.replace(VALUE, f"(?P<{name}>{value})"))
+        yield Regex(expression.replace(VALUE, f"(?P<{name}>{value})"), source)
         if kind == "integer":
             yield WithoutSeparators(name)
         if kind == "hexadecimal":
             yield Hexadecimal(name)
-    if how.time:
-        yield Regex(how.time.source.replace(VALUE, f"(?P<text_time>{_LAYOUTS[how.time.layout]})"))
-        yield from _own_time(pipelines, one, "text_time", how.time.layout)
 
 
 def _own_time(pipelines: Pipelines, one: Pipeline, source: str, layout: str) -> Iterator[Stage]:
@@ -152,25 +168,14 @@ def _crashes(pipelines: Pipelines) -> Match:
     return Match(selector, (Fixed("level", "fatal"), Labels(("level",))))
 
 
-def _errors(pipelines: Pipelines, one: Pipeline) -> Match:
+def _classes(errors: Sequence[ErrorPattern], where: tuple[LabelMatcher, ...]) -> Iterator[Stage]:
     """Return what finds error classes; the first of the list is looked for last, and so it counts."""
     # Lines without a level are mostly the rest of one that had a level, and would count twice.
     loud = LabelMatcher("level", "=~", "warn|error|fatal")
-    return Match(
-        _of(pipelines, one),
-        tuple(
-            Match(
-                _of(
-                    pipelines,
-                    one,
-                    *(() if error.any_level else (loud,)),
-                    line=LineFilter("|~", error.expression),
-                ),
-                (Fixed("error_class", error.name),),
-            )
-            for error in reversed(one.errors)
-        ),
-    )
+    for error in reversed(errors):
+        labels = where if error.any_level else (*where, loud)
+        selector = Selector(labels, LineFilter("|~", error.expression))
+        yield Match(selector, (Fixed("error_class", error.name),))
 
 
 def _storm(pipelines: Pipelines) -> Iterator[Stage]:

@@ -29,7 +29,7 @@ class Field:
     """A name of structured metadata; `kind` is what its values look like."""
 
     name: str
-    kind: Literal["integer", "hexadecimal", "word"]
+    kind: Literal["integer", "hexadecimal", "name", "word"]
     describes: str
 
 
@@ -43,9 +43,13 @@ class Time:
 
 @dataclass(frozen=True)
 class JsonFormat:
-    """How a program's JSON is read: JMESPaths of the level and of each field."""
+    """How a program's JSON is read: JMESPaths of the level and of each field.
+
+    A `message` that is named is searched for the other fields as text would be.
+    """
 
     level: str | None = None
+    message: str | None = None
     time: Time | None = None
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -99,7 +103,8 @@ class Pipelines:
 
     `labels` are the only labels of a stream; `platform` are labels that become structured metadata.
     `levels` has our word and the programs' words for it. `secrets` are expressions whose groups are masked.
-    `crashes` finds a crash in a line that has no level. `fallback` reads programs that have no pipeline.
+    `crashes` finds a crash in a line that has no level, `errors` what any program may report.
+    `fallback` reads programs that have no pipeline.
     """
 
     labels: tuple[str, ...]
@@ -108,6 +113,7 @@ class Pipelines:
     fields: tuple[Field, ...]
     secrets: Mapping[str, str]
     crashes: str
+    errors: tuple[ErrorPattern, ...]
     storm: Storm | None
     error_classes: Mapping[str, str]
     pipelines: tuple[Pipeline, ...]
@@ -148,6 +154,7 @@ def load_pipelines(path: Path) -> Pipelines:
         fields=tuple(Field(name=name, **entry) for name, entry in data["fields"].items()),
         secrets=MappingProxyType(data["secrets"]),
         crashes=data["crashes"],
+        errors=_errors(data),
         storm=Storm(tuple(storm["levels"]), int(storm["lines_per_second"]), int(storm["burst"]))
         if storm
         else None,
@@ -174,6 +181,7 @@ def _pipeline(name: str, entry: dict[str, Any]) -> Pipeline:
         if structured is None
         else JsonFormat(
             level=structured.get("level"),
+            message=structured.get("message"),
             time=_time(structured.get("time")),
             fields=MappingProxyType(structured.get("fields") or {}),
         ),
@@ -185,12 +193,16 @@ def _pipeline(name: str, entry: dict[str, Any]) -> Pipeline:
             time=_time(text.get("time")),
             fields=MappingProxyType(text.get("fields") or {}),
         ),
-        errors=tuple(_error(word, value) for word, value in (entry.get("errors") or {}).items()),
+        errors=_errors(entry),
     )
 
 
 def _time(entry: dict[str, Any] | None) -> Time | None:
     return None if entry is None else Time(source=entry["from"], layout=entry["layout"])
+
+
+def _errors(entry: dict[str, Any]) -> tuple[ErrorPattern, ...]:
+    return tuple(_error(name, value) for name, value in (entry.get("errors") or {}).items())
 
 
 def _error(name: str, value: str | dict[str, Any]) -> ErrorPattern:
@@ -220,6 +232,7 @@ def _reference_problems(document: Document) -> Iterator[Problem]:
     for name, expression in data["secrets"].items():
         yield from _expression_problems(document, ("secrets", name), expression, groups=True)
     yield from _expression_problems(document, ("crashes",), data["crashes"])
+    yield from _error_problems(document, (), data)
     for name, entry in data["pipelines"].items():
         yield from _pipeline_problems(document, ("pipelines", name), entry)
 
@@ -236,6 +249,11 @@ def _pipeline_problems(document: Document, place: Place, entry: dict[str, Any]) 
     for below, expression in valued.items():
         if expression is not None:
             yield from _expression_problems(document, (*place, "text", *below), expression, value=True)
+    yield from _error_problems(document, place, entry)
+
+
+def _error_problems(document: Document, place: Place, entry: dict[str, Any]) -> Iterator[Problem]:
+    data: Any = document.data
     for name, value in (entry.get("errors") or {}).items():
         where = (*place, "errors", name)
         if name not in data["error_classes"]:
