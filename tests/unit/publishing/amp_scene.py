@@ -129,6 +129,13 @@ def amp_scene(folder: Path) -> Iterator[Scene]:
 
 
 @contextlib.contextmanager
+def unserved_scene(folder: Path) -> Iterator[Scene]:
+    """Return the scene of a folder whose workspace is served by another process, named by the environment."""
+    with _one_loader():
+        yield Scene(folder, FakeAmp())
+
+
+@contextlib.contextmanager
 def _one_loader() -> Iterator[None]:
     """Let all sessions read botocore's models through one loader: each would take a quarter of a second."""
     with patch("botocore.session.create_loader", lambda _paths: _LOADER):

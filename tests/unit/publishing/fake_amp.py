@@ -7,6 +7,7 @@ carry a right signature; one that does not is kept in `mistakes`.
 
 import contextlib
 import json
+import sys
 import threading
 import time
 from base64 import b64encode
@@ -402,6 +403,13 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, fake: FakeAmp) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.fake = fake
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Take it that a client went away, as one does that is killed; anything else is our mistake."""
+        del request, client_address
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            self.fake.mistakes.append(repr(error))
 
 
 @contextlib.contextmanager

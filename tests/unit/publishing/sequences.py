@@ -52,7 +52,7 @@ def run_sequence(seed: int, folder: Path) -> Verdict:
         for name, text in theirs.items():
             scene.fake.write(name, text, tags={"managed-by": "somebody"})
         steps = [_step(chance, scene) for _ in range(chance.randint(3, 12))]
-        scene.fake.fault = _no_fault
+        scene.fake.fault = no_fault
         scene.fake.fails = _works
         scene.fake.looks = chance.randint(0, 2)
         scene.apply()
@@ -61,7 +61,7 @@ def run_sequence(seed: int, folder: Path) -> Verdict:
         scene.apply()
         scene.prune()
         second = tuple(name for name in scene.fake.operations if name.startswith(CHANGING))
-        return Verdict(tuple(steps), second, tuple(_differences(scene, theirs)))
+        return Verdict(tuple(steps), second, tuple(differences(scene, theirs)))
 
 
 def _step(chance: random.Random, scene: Scene) -> str:
@@ -173,7 +173,7 @@ def _hinder(chance: random.Random, scene: Scene) -> str:
     last = first + chance.choice([0, 0, 1, 3, 1000])
     happens = chance.choice(FAULTS)
     if chance.random() < 0.3:
-        scene.fake.fault = _no_fault
+        scene.fake.fault = no_fault
         return "unhindered"
 
     def fault(number: int, _operation: str) -> Reply | Cut | None:
@@ -186,7 +186,7 @@ def _hinder(chance: random.Random, scene: Scene) -> str:
     return f"{happens} from call {first} to {last}"
 
 
-def _differences(scene: Scene, theirs: dict[str, str]) -> Iterator[str]:
+def differences(scene: Scene, theirs: dict[str, str]) -> Iterator[str]:
     """Yield what the workspace holds that it should not, and what it does not hold."""
     wanted = {
         f"stakewatch-{path.stem}": normal_rules(path.read_text())
@@ -222,7 +222,7 @@ def _ours(scene: Scene) -> list[str]:
         )
 
 
-_no_fault: Fault = lambda _number, _operation: None  # noqa: E731 - its type says more than its body
+no_fault: Fault = lambda _number, _operation: None  # noqa: E731 - its type says more than its body
 
 
 def _works(_name: str, _text: str) -> str:
