@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from stakewatch.bundle.checks import Finding, check
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
+from stakewatch.logs import recording_checks as recording_checks  # noqa: PLC0414 - it registers its checks
 from stakewatch.logs.loki_configuration import loki_files, retention_problems
 from stakewatch.logs.pipelines import load_pipelines, pipelines_path
 from stakewatch.logs.rendering import compare, rendered
