@@ -83,7 +83,7 @@ def test_the_longest_name_is_taken() -> None:
 
 
 def test_a_file_that_the_operator_would_not_take_is_refused() -> None:
-    rules = "".join(f"      - {{record: 'a:b{number}:c', expr: up}}\n" for number in range(20_000))
-    text = f"groups:\n  - name: many\n    rules:\n{rules}"
+    text = "groups:\n  - name: large\n    rules:\n      - record: a:b:c\n        expr: |\n"
+    text += "          up\n" + "          or up\n" * 100_000
     with pytest.raises(InputError, match="the operator takes 524,288"):
-        list(prometheus_rules([rule_file("many.yaml", text)], Configuration()))
+        list(prometheus_rules([rule_file("large.yaml", text)], Configuration()))
