@@ -1,6 +1,7 @@
 """`stakewatch logs`: what the logs of all programs say about one event."""
 
 import re
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle, find_bundle
 from stakewatch.bundle.initial import carried_bundle
 from stakewatch.cli.options import bundle_option, json_option
@@ -16,6 +18,7 @@ from stakewatch.cli.output import console, print_json, progress_console
 from stakewatch.errors import InputError
 from stakewatch.logs.loki_api import Address, Found, find_lines
 from stakewatch.logs.pipelines import Pipelines, load_pipelines, pipelines_path
+from stakewatch.logs.rendering import compare, rendered, write
 from stakewatch.logs.stages import Replace
 from stakewatch.logs.trace import (
     SECOND,
@@ -33,9 +36,9 @@ _LEVEL_STYLES = {"warn": "yellow", "error": "red", "fatal": "bold red"}
 _NUMBER = re.compile(r"\d{1,19}")
 
 
-@click.group(short_help="Ask the logs of all programs about one event.")
+@click.group(short_help="Ask all logs about one event; write what ships them.")
 def command() -> None:
-    """Ask the logs of all programs about one event."""
+    """Ask the logs of all programs about one event, and write what ships them."""
 
 
 @command.command(name="trace", short_help="Show the time line of a slot, of a key, or of all errors.")
@@ -111,6 +114,30 @@ def trace_command(
         _print(answer, mask)
     if answer.cut_off:
         progress_console().print(f"there are more: only the first {most} lines of a query are shown (--most)")
+
+
+@command.command(name="render", short_help="Write the shippers' files of loki/ from its pipelines.")
+@bundle_option
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; exit 1 when a file differs.")
+def render_command(bundle_folder: Path, *, only_check: bool) -> None:
+    """Write Alloy's and Promtail's configurations and DaemonSets into loki/, with default settings.
+
+    Those with the place and network of stakewatch.yaml are made by `stakewatch build logs`.
+    """
+    bundle = find_bundle(bundle_folder)
+    path = pipelines_path(bundle)
+    files = rendered(load_pipelines(path), Configuration())
+    if not only_check:
+        for written in write(files, path.parent):
+            console().print(f"{written.relative_to(bundle.root)}  written", soft_wrap=True)
+    differences = tuple(compare(files, path.parent))
+    for difference in differences:
+        shown_path = difference.path.relative_to(bundle.root)
+        progress_console().print(f"{shown_path} {difference.what}", soft_wrap=True)
+    console().print(f"{len(files)} files, {len(differences)} differ", soft_wrap=True)
+    if differences:
+        progress_console().print("run `stakewatch logs render` and commit what it writes", soft_wrap=True)
+        sys.exit(1)
 
 
 def _slot(text: str) -> int:
