@@ -73,5 +73,6 @@ def _ordered(data: Any) -> Any:  # noqa: ANN401 - YAML
         return {key: _ordered(data[key]) for key in keys}
     if isinstance(data, list):
         return [_ordered(one) for one in data]
-    # A block ends with a line feed where a plain text does not.
-    return data.rstrip() if isinstance(data, str) else data
+    # Whether a text ends with a line feed depends on how it is written: those of several lines do.
+    text = str(data).rstrip()
+    return f"{text}\n" if "\n" in text else text
