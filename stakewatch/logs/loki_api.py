@@ -4,7 +4,7 @@ Source: https://grafana.com/docs/loki/latest/reference/loki-http-api/
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -57,7 +57,7 @@ class LogLine:
     time_ns: int
     labels: Mapping[str, str]
     text: str
-    metadata: Mapping[str, str] = _NO_METADATA
+    metadata: Mapping[str, str] = field(default_factory=lambda: _NO_METADATA)
 
 
 @dataclass(frozen=True)
