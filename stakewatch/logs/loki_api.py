@@ -134,7 +134,7 @@ def _page(
         ) from error
     if answer.status_code != HTTPStatus.OK:
         raise StakewatchError(
-            f"Loki answered {answer.status_code}: {_printable(answer.text)}",
+            f"Loki answered {answer.status_code}: {_printable(answer.content)}",
             where=url,
             mend=_mend(answer.status_code),
         )
@@ -165,9 +165,10 @@ def _lines(answer: Any) -> Iterator[LogLine]:  # noqa: ANN401 - JSON
             )
 
 
-def _printable(text: str) -> str:
+def _printable(content: bytes) -> str:
     """Return the start of what a server said, in one line that no terminal takes for a command."""
-    start = " ".join(text[: 2 * _SHOWN_CHARACTERS].split())[:_SHOWN_CHARACTERS]
+    text = content[: 4 * _SHOWN_CHARACTERS].decode("utf-8", errors="replace")
+    start = " ".join(text.split())[:_SHOWN_CHARACTERS]
     return "".join(letter if letter.isprintable() else "?" for letter in start) or "nothing"
 
 
