@@ -12,7 +12,7 @@ import yaml
 
 from stakewatch.rules.replay.board import Board, Numbers, Values
 from stakewatch.rules.replay.fleet import NAMESPACE, SIGNED_REMOTELY, Process
-from stakewatch.rules.replay.truth import SLOT_SECONDS, Truth
+from stakewatch.rules.replay.truth import Truth
 
 _HEALTHY = Path(__file__).with_name("healthy.yaml")
 _ABSENT = "absent"
@@ -266,6 +266,12 @@ class _Target:
         down = self._truth.is_down(instance, at)
         return float(not down and at - self._truth.started(instance, at) >= _PROBED_AFTER_SECONDS)
 
+    def _head(self, at: float, _: float) -> float:
+        """Return the slot of the process' head."""
+        if self._about is None:
+            return float(self._truth.newest_block(at))
+        return float(self._truth.head_of(self._about.instance, at))
+
     def _add_distribution(self, name: str, spec: Spec, labels: Mapping[str, str]) -> None:
         """Add a histogram or a summary; observations spread evenly from 0.4 to 1.6 times the mean."""
         rate, mean = spec["rate"], spec.get("mean") or spec["summary"]
@@ -285,13 +291,12 @@ class _Target:
     def _quantity(self, name: str) -> Callable[[float, float], float]:
         """Return what gives a quantity of the truth from the time and the process' age."""
         truth = self._truth
-        sync = truth.noise.seconds_to_sync
         quantities: dict[str, Callable[[float, float], float]] = {
             "time": lambda at, _: at,
             "next_month": lambda at, _: at + _MONTH_SECONDS,
             "start": lambda at, age: at - age,
             "clock": lambda at, _: truth.slot_at(at),
-            "head": lambda at, age: truth.slot_at(at - 4) - max(0.0, (sync - age) // SLOT_SECONDS),
+            "head": self._head,
             "peers": lambda _, age: float(int(min(64, age / 4))),
             "ready": self._ready,
         }

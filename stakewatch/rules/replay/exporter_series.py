@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from stakewatch.rules.replay.board import Board, Numbers
-from stakewatch.rules.replay.fleet import NETWORK, SIGNED_REMOTELY, Group, Process
+from stakewatch.rules.replay.fleet import SIGNED_REMOTELY, Group, Process
 from stakewatch.rules.replay.node_model import NodeModel
 from stakewatch.rules.replay.truth import SLOT_SECONDS, Truth
 
 GWEI = 10**9
 # Active validators of the whole network.
 ACTIVE = 1_000_000
+STATUSES = ("active_ongoing", "active_exiting", "active_slashed", "exited_unslashed", "exited_slashed")
 _BUCKETS = ("1", "2", "3", "4", "8", "16", "32", "+Inf")
 _REQUEST_BUCKETS = ("0.005", "0.025", "0.1", "0.25", "0.5", "1", "2", "4", "8", "+Inf")
 _TIERS = ("ssz", "json_network", "json_watched", "blocks")
@@ -19,19 +20,6 @@ _OUTCOMES = ("ok", "http_4xx", "http_5xx", "rate_limited", "timeout", "connectio
 _ENDPOINTS: Mapping[str, tuple[str, ...]] = {
     "beacon": ("node", "head", "finality", "block", "duties", "state"),
     "execution": ("rpc",),
-}
-EXPORTER = {
-    "job": "exporter",
-    "cluster": "eks-1",
-    "region": "eu-west-1",
-    "network": NETWORK,
-    "role": "exporter",
-    "implementation": "stakewatch",
-    "instance": "exporter-1",
-    "exporter": f"{NETWORK}/exporter-1",
-    "namespace": "monitoring",
-    "pod": "stakewatch-exporter-0",
-    "container": "exporter",
 }
 
 
@@ -43,8 +31,10 @@ class ExporterSeries:
         self._truth = truth
         self.constants: list[tuple[int, float]] = []
         fleet = truth.fleet
+        self._exporter = fleet.exporter
         self.nodes = [
-            NodeModel(board, process, truth, EXPORTER) for process in fleet.of_role("beacon", "execution")
+            NodeModel(board, process, truth, fleet.exporter)
+            for process in fleet.of_role("beacon", "execution")
         ]
         self.groups = {
             group.name: self._counters("stakewatch_", {"group": group.name}) for group in fleet.groups
@@ -52,7 +42,7 @@ class ExporterSeries:
         self.network = self._counters("stakewatch_network_", {})
         keys = [
             {
-                **EXPORTER,
+                **self._exporter,
                 "group": group.name,
                 "validator_index": str(500_000 + key),
                 "pubkey": fleet.pubkey(key),
@@ -64,6 +54,10 @@ class ExporterSeries:
         self.balance = board.add_all("stakewatch_validator_balance_gwei", keys)
         self.active = board.add_all("stakewatch_validator_active", keys)
         self.misses = board.add_all("stakewatch_validator_consecutive_misses", keys)
+        self.slashed = [
+            (key, board.add("stakewatch_validator_slashed", keys[key]))
+            for key in np.flatnonzero(np.isfinite(truth.slashed_at)).tolist()
+        ]
         self.group_figures = {group.name: self._gauges(group) for group in fleet.groups}
         self.topology = {
             (client, node): (
@@ -92,7 +86,7 @@ class ExporterSeries:
         ]
 
     def _add(self, name: str, value: float | None = None, /, **labels: str) -> int:
-        number = self._board.add(name, EXPORTER, **labels)
+        number = self._board.add(name, self._exporter, **labels)
         if value is not None:
             self.constants.append((number, value))
         return number
@@ -107,7 +101,7 @@ class ExporterSeries:
         board = self._board
 
         def add(name: str, **more: str) -> int:
-            return board.add(prefix + name, EXPORTER, **labels, **more)
+            return board.add(prefix + name, self._exporter, **labels, **more)
 
         results = ("proposed", "missed", "orphaned")
         distance = "attestation_inclusion_distance_slots"
@@ -142,14 +136,6 @@ class ExporterSeries:
         of = {"group": group.name}
         add = self._add
         add("stakewatch_group_info", 1, group=group.name, validator_client=group.validator_client)
-        for status in (
-            "active_ongoing",
-            "active_exiting",
-            "active_slashed",
-            "exited_unslashed",
-            "exited_slashed",
-        ):
-            add("stakewatch_validators", group.keys if status == "active_ongoing" else 0, **of, status=status)
         add("stakewatch_validators_effective_balance_gwei", 32.0 * GWEI * group.keys, **of)
         self._each(
             "stakewatch_validators_unexpected",
@@ -184,6 +170,7 @@ class ExporterSeries:
         )
         add("stakewatch_proposal_fee_recipient_mismatch_total", 0, **of)
         return {
+            "statuses": self._each("stakewatch_validators", "status", STATUSES, of),
             "missing": self._each("stakewatch_validators_missing", "epochs", ("1", "2", "3", "5"), of),
             "not_earning": add("stakewatch_validators_not_earning", None, **of),
             "balance": add("stakewatch_validators_balance_gwei", None, **of),
@@ -200,11 +187,12 @@ class ExporterSeries:
         add("stakewatch_seconds_per_slot", SLOT_SECONDS)
         add("stakewatch_network_active_validators", ACTIVE)
         add("stakewatch_network_active_balance_gwei", 32.0 * GWEI * ACTIVE)
-        add("stakewatch_network_finality_delay_epochs", 2)
-        add("stakewatch_network_inactivity_leak", 0)
-        for kind in ("proposer", "attester"):
-            add("stakewatch_network_slashings_total", 4, kind=kind)
-            add("stakewatch_network_slashings_recent", 0, kind=kind)
+        self.finality_delay = add("stakewatch_network_finality_delay_epochs")
+        self.leak = add("stakewatch_network_inactivity_leak")
+        add("stakewatch_network_slashings_total", 4, kind="proposer")
+        add("stakewatch_network_slashings_recent", 0, kind="proposer")
+        self.slashings = add("stakewatch_network_slashings_total", kind="attester")
+        self.slashings_recent = add("stakewatch_network_slashings_recent", kind="attester")
         self._each(
             "stakewatch_network_queue_length",
             "queue",
@@ -254,7 +242,8 @@ class ExporterSeries:
                 ("signer_keys", remote),
                 ("signer_keys_missing", 0),
             ):
-                self.constants.append((self._board.add(f"stakewatch_{name}", {**EXPORTER, **labels}), value))
+                number = self._board.add(f"stakewatch_{name}", {**self._exporter, **labels})
+                self.constants.append((number, value))
 
     def _keys_by_client(self) -> dict[str, int]:
         counts: dict[str, int] = {}

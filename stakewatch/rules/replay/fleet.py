@@ -1,10 +1,12 @@
 """The fleet that the measures of the rules are about: processes, machines, groups of keys, who uses what."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 NETWORK = "mainnet"
 NAMESPACE = "staking"
+EXPORTER = "exporter-1"
 BEACON = ("lighthouse", "prysm", "teku", "nimbus", "lodestar")
 EXECUTION = ("geth", "nethermind", "besu", "erigon", "reth")
 # Keys of these clients are in a remote signer; of the others, on their disk.
@@ -23,6 +25,7 @@ class Process:
     cluster: str
     region: str
     machine: str
+    network: str = NETWORK
 
     @property
     def pod(self) -> str:
@@ -36,7 +39,7 @@ class Process:
             "job": "staking",
             "cluster": self.cluster,
             "region": self.region,
-            "network": NETWORK,
+            "network": self.network,
             "role": self.role,
             "implementation": self.implementation,
             "instance": self.instance,
@@ -84,6 +87,29 @@ class Fleet:
     groups: tuple[Group, ...]
     pairs: Mapping[str, str]
     uses: Mapping[str, tuple[str, str | None]]
+
+    @property
+    def network(self) -> str:
+        """The network that all processes are on."""
+        return next(iter(self.processes.values())).network
+
+    @property
+    def exporter(self) -> Mapping[str, str]:
+        """The labels of the exporter that watches it all."""
+        first = next(iter(self.processes.values()))
+        return {
+            "job": "exporter",
+            "cluster": first.cluster,
+            "region": first.region,
+            "network": self.network,
+            "role": "exporter",
+            "implementation": "stakewatch",
+            "instance": EXPORTER,
+            "exporter": f"{self.network}/{EXPORTER}",
+            "namespace": "monitoring",
+            "pod": "stakewatch-exporter-0",
+            "container": "exporter",
+        }
 
     @property
     def keys(self) -> int:
@@ -153,6 +179,52 @@ def shared_fleet(*, keys: int = 10_000, groups: int = 40, others: int = 10) -> F
         pairs=pairing,
         uses=uses,
     )
+
+
+def drawn_fleet(
+    pairs: Sequence[Mapping[str, str]],
+    clients: Sequence[Mapping[str, Any]],
+    signers: Sequence[str],
+    network: str,
+) -> Fleet:
+    """Return a fleet as somebody drew it: beacon-1 with execution-1, beacon-2 …; validator-1 …; signer-1 ….
+
+    A pair names the implementations `beacon` and `execution`; a client its `implementation`, the instances
+    `primary` and `backup`, and `groups` with their numbers of keys. Each may name its `cluster`.
+    """
+    processes: dict[str, Process] = {}
+
+    def add(role: str, number: int, implementation: str, cluster: str) -> str:
+        process = Process(
+            instance=f"{role}-{number + 1}",
+            role=role,
+            implementation=implementation,
+            cluster=cluster,
+            region=dict(_CLUSTERS).get(cluster, _CLUSTERS[0][1]),
+            # A beacon node and its execution node share a machine.
+            machine=f"ip-10-0-{'pair' if role in {'beacon', 'execution'} else role}-{number + 1}.internal",
+            network=network,
+        )
+        processes[process.instance] = process
+        return process.instance
+
+    pairing = {}
+    for number, pair in enumerate(pairs):
+        cluster = pair.get("cluster", _CLUSTERS[0][0])
+        beacon = add("beacon", number, pair["beacon"], cluster)
+        pairing[beacon] = add("execution", number, pair["execution"], cluster)
+    groups: list[Group] = []
+    uses: dict[str, tuple[str, str | None]] = {}
+    first = 0
+    for number, client in enumerate(clients):
+        name = add("validator", number, client["implementation"], client.get("cluster", _CLUSTERS[0][0]))
+        uses[name] = (client["primary"], client.get("backup"))
+        for group, keys in client["groups"].items():
+            groups.append(Group(group, name, first, keys))
+            first += keys
+    for number, implementation in enumerate(signers):
+        add("signer", number, implementation, _CLUSTERS[0][0])
+    return Fleet(processes, _machines(processes.values()), tuple(groups), pairing, uses)
 
 
 def _nodes(pairs: int) -> tuple[dict[str, Process], dict[str, str]]:

@@ -6,10 +6,12 @@ import numpy as np
 
 from stakewatch.rules.replay.board import Board
 from stakewatch.rules.replay.fleet import Process
-from stakewatch.rules.replay.truth import SLOT_SECONDS, Truth
+from stakewatch.rules.replay.truth import SLOT_SECONDS, SLOTS_PER_EPOCH, Truth
 
 # What a node said last is shown for so long after it stopped answering.
 _KEPT_SECONDS = 30
+# A head that has not moved for so long is called standing.
+_ADVANCES_AFTER_SECONDS = 120
 
 
 class NodeModel:
@@ -90,11 +92,12 @@ class NodeModel:
     def _update_running(self, at: float) -> None:
         board, truth, instance = self._board, self._truth, self.process.instance
         age = at - truth.started(instance, at)
-        behind = max(0, int((truth.noise.seconds_to_sync - age) // SLOT_SECONDS))
+        slot = truth.head_of(instance, at)
         pair = truth.fleet.pairs.get(instance)
         offline = pair is not None and truth.is_down(pair, at)
-        if offline and pair is not None:
-            behind = max(behind, 1)
+        if offline:
+            slot = min(slot, truth.newest_block(at) - 1)
+        behind = truth.newest_block(at) - slot
         synced = behind <= 1
         upgraded = truth.is_upgraded(instance, at)
         board.live[self._versions[int(not upgraded)]] = False
@@ -104,14 +107,17 @@ class NodeModel:
         expected = begins is not None and at >= truth.start + begins * 3600
         board.put(self._outdated, float(expected and not upgraded))
         board.put(self._peers, float(min(60 + len(instance), age / 4)))
-        board.put(self._syncing, float(not synced))
+        # A node that refuses or has halted takes itself for one that is done.
+        board.put(self._syncing, float(not synced and truth.stands_since(instance, at) is None))
         board.put(self._offset, 0.01)
-        slot = truth.slot_at(at - 4) - behind
         if self.process.role == "beacon":
-            checks = np.array([synced, not offline, age > 120, True, True], dtype=np.float64)
-            self._put_beacon(at, slot, offline=offline)
+            optimistic = offline or truth.is_optimistic(instance, at)
+            advances = age > _ADVANCES_AFTER_SECONDS and truth.stands_since(instance, at) is None
+            checks = [synced, not optimistic, advances, True, True]
+            self._put_beacon(at, slot, offline=offline, optimistic=optimistic)
         else:
-            checks = np.array([synced, age > 120, True, True], dtype=np.float64)
+            advances = age > _ADVANCES_AFTER_SECONDS and truth.stands_since(instance, at) is None
+            checks = [synced, advances, True, True]
             for name, value in (
                 ("head_block", 24_000_000 + slot),
                 ("head_timestamp_seconds", truth.genesis + slot * SLOT_SECONDS),
@@ -119,25 +125,34 @@ class NodeModel:
                 ("chain_id", 1),
             ):
                 board.put(self._own[name], float(value))
-        board.put(self._checks, checks)
-        board.put(self._healthy, float(checks.all()))
+        board.put(self._checks, np.array(checks, dtype=np.float64))
+        board.put(self._healthy, float(all(checks)))
 
-    def _put_beacon(self, at: float, slot: int, *, offline: bool) -> None:
+    def _put_beacon(self, at: float, slot: int, *, offline: bool, optimistic: bool) -> None:
         truth = self._truth
         if truth.is_sick(self.process.instance, at):
             # It hears blocks some seconds late, after its validators have voted: in step with every block
             # when it is asked, so no check fails.
-            slot = truth.slot_at(at - 7)
-        epoch = truth.epoch_at(at)
+            slot = truth.newest_block(at - 3)
+        # Without new blocks it learns of no further epoch.
+        epoch = min(truth.epoch_at(at), slot // SLOTS_PER_EPOCH + 1)
         for name, value in (
             ("head_slot", slot),
             ("head_timestamp_seconds", truth.genesis + slot * SLOT_SECONDS),
             ("sync_distance_slots", truth.slot_at(at) - slot),
-            ("optimistic", offline),
+            ("optimistic", optimistic),
             ("execution_offline", offline),
-            ("justified_epoch", epoch - 1),
-            ("finalized_epoch", epoch - 2),
-            ("root_disagreement", False),
+            ("justified_epoch", truth.justified(epoch)),
+            ("finalized_epoch", truth.finalised[epoch]),
+            ("root_disagreement", self._dissents(at)),
             ("fork_schedule_mismatch", False),
         ):
             self._board.put(self._own[name], float(value))
+
+    def _dissents(self, at: float) -> bool:
+        """Tell whether the exporter finds its root to be another than most others': of two halves, both."""
+        truth = self._truth
+        beacon_nodes = [one.instance for one in truth.fleet.of_role("beacon")]
+        forked = {one for one in beacon_nodes if truth.is_forked(one, at)}
+        same = len(forked) if self.process.instance in forked else len(beacon_nodes) - len(forked)
+        return bool(forked) and same * 2 <= len(beacon_nodes)

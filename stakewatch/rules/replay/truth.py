@@ -7,13 +7,13 @@ column per key.
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import yaml
 
 from stakewatch.rules.replay.fleet import Fleet
+from stakewatch.rules.replay.happenings import EXITED_AFTER_EPOCHS, Course, Fault, SeriesChange, Slashing
 
 SLOT_SECONDS = 12
 EPOCH_SECONDS = 384
@@ -23,6 +23,10 @@ Flags = npt.NDArray[np.bool_]
 GENESIS = 1606824023 + 400_000 * EPOCH_SECONDS
 _ATTESTS_AFTER_SECONDS = 4
 _CHANGE_OVER_SECONDS = 12
+_BLOCK_ARRIVES_SECONDS = 4
+_TWO_THIRDS = 2 / 3
+_LUCKY_SHARE = 0.05
+_EPOCHS_TO_LEAK = 4
 
 
 @dataclass(frozen=True)
@@ -76,24 +80,6 @@ class Outage:
 
 
 @dataclass(frozen=True)
-class Fault:
-    """What breaks, and when: a beacon node that dies, or one that lives and is late with everything.
-
-    It is mended after `seconds`.
-    """
-
-    kind: Literal["dead", "sick"]
-    instance: str
-    at: float
-    seconds: float
-
-    @property
-    def end(self) -> float:
-        """When it is mended."""
-        return self.at + self.seconds
-
-
-@dataclass(frozen=True)
 class Proposal:
     """A slot in which a key of ours proposes; it is never missed on a healthy day."""
 
@@ -103,12 +89,15 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Truth:
-    """What happens from `start` on, for so many hours; `noise` says how often, `fault` what breaks."""
+    """What happens from `start` on, for so many hours; `noise` says how often, `faults` what breaks."""
 
     fleet: Fleet
     noise: Noise
-    fault: Fault | None = None
+    faults: tuple[Fault, ...] = ()
     genesis: int = GENESIS
+    course: Course = field(default_factory=Course)
+    slashings: tuple[Slashing, ...] = ()
+    changes: tuple[SeriesChange, ...] = ()
     outages: tuple[Outage, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -152,18 +141,44 @@ class Truth:
 
     def is_sick(self, instance: str, at: float) -> bool:
         """Tell whether a beacon node lives and is late with everything."""
-        fault = self.fault
-        if fault is None or (fault.kind, fault.instance) != ("sick", instance):
-            return False
-        return fault.at <= at < fault.end
+        return self._has_fault(instance, at, "sick")
+
+    def is_forked(self, instance: str, at: float) -> bool:
+        """Tell whether a beacon node follows another chain."""
+        return self._has_fault(instance, at, "forked")
+
+    def is_optimistic(self, beacon_node: str, at: float) -> bool:
+        """Tell whether a beacon node's head is not verified by its execution node, which lives."""
+        return self._has_fault(self.fleet.pairs[beacon_node], at, "halted")
+
+    def stands_since(self, instance: str, at: float) -> float | None:
+        """Return since when a node's head stands still although it lives, None where it moves."""
+        pair = self.fleet.pairs.get(instance)
+        kinds = ("refusing",) if pair is not None else ("refusing", "halted")
+        return next(
+            (one.at for one in self._faults_of(pair or instance) if one.kind in kinds and one.lasts(at)),
+            None,
+        )
+
+    def head_of(self, instance: str, at: float) -> int:
+        """Return the slot of a node's head: of the newest block that it had time to take in."""
+        since = self.stands_since(instance, at)
+        if since is not None:
+            return self.newest_block(since)
+        age = at - self.started(instance, at)
+        behind = max(0, int((self.noise.seconds_to_sync - age) // SLOT_SECONDS))
+        return self.newest_block(at) - behind
+
+    def newest_block(self, at: float) -> int:
+        """Return the newest slot with a block that a healthy node has taken in."""
+        slot = self.slot_at(at - _BLOCK_ARRIVES_SECONDS)
+        while slot > 0 and not self.has_block[min(slot, self.has_block.size - 1)]:
+            slot -= 1
+        return slot
 
     def is_usable(self, beacon_node: str, at: float) -> bool:
         """Tell whether clients can work with a beacon node: it and its execution node run in step."""
-        both = (beacon_node, self.fleet.pairs[beacon_node])
-        return all(
-            not self.is_down(one, at) and at - self.started(one, at) >= self.noise.seconds_to_sync
-            for one in both
-        )
+        return not any(start <= at < end for start, end in self._unusable(beacon_node))
 
     def in_use(self, validator_client: str, at: float) -> str | None:
         """Return the beacon node that a client works with, None where it finds none."""
@@ -178,29 +193,100 @@ class Truth:
 
     @cached_property
     def missed(self) -> Flags:
-        """Which attestations were in no block."""
+        """Which attestations were in no block; slashed keys have no duty, and miss none."""
         missed = self._random.random((self.epochs, self.fleet.keys)) < self.noise.missed_share
+        shared = np.random.default_rng(self.noise.seed + 9).random(missed.shape)
+        for epoch, share in self.course.participation.items():
+            missed[epoch] |= shared[epoch] < self.course.ours * (1 - share)
         for group in self.fleet.groups:
             columns = slice(group.first_key, group.first_key + group.keys)
             missed[:, columns] |= self._prevented(group.validator_client, self._attesting_times[:, columns])
-        return missed
+        return missed & ~self.has_left_duty
 
     @cached_property
     def late(self) -> Flags:
         """Which attestations were in a block and lost their head vote: late ones, and those of a reorg."""
         late = np.random.default_rng(self.noise.seed + 1).random(self.missed.shape) < self.noise.late_share
-        slots = (self._attesting_times - self.genesis) // SLOT_SECONDS
+        slots = ((self._attesting_times - self.genesis) // SLOT_SECONDS).astype(np.int64)
         for slot in self.reorganised_slots:
             late |= slots == slot
-        fault = self.fault
-        if fault is not None and fault.kind == "sick":
-            for group in self.fleet.groups_behind(fault.instance):
+        # Without a block in the next slot nobody is in time.
+        late |= ~self.has_block[np.minimum(slots + 1, self.has_block.size - 1)]
+        for fault in self.faults:
+            for group in self.fleet.groups_behind(fault.instance) if fault.kind == "sick" else ():
                 columns = slice(group.first_key, group.first_key + group.keys)
                 # A few get through: nothing is ever wrong with all of it.
-                lucky = np.random.default_rng(self.noise.seed + 2).random((self.epochs, group.keys)) < 0.05
+                lucky = (
+                    np.random.default_rng(self.noise.seed + 2).random((self.epochs, group.keys))
+                    < _LUCKY_SHARE
+                )
                 times = self._attesting_times[:, columns]
                 late[:, columns] |= (times >= fault.at) & (times < fault.end) & ~lucky
-        return late & ~self.missed
+        return late & ~self.missed & ~self.has_left_duty
+
+    @cached_property
+    def has_block(self) -> Flags:
+        """Which slots have a block, one entry per slot; those that are reorganised away have one at first."""
+        slots = np.ones(self.epochs * SLOTS_PER_EPOCH, dtype=np.bool_)
+        random = np.random.default_rng(self.noise.seed + 8).random(slots.size)
+        for epoch, share in self.course.blocks.items():
+            part = slice(epoch * SLOTS_PER_EPOCH, (epoch + 1) * SLOTS_PER_EPOCH)
+            # Exactly that share: the least random numbers.
+            order = np.argsort(random[part])
+            slots[part] = order < round(share * SLOTS_PER_EPOCH)
+        return slots
+
+    @cached_property
+    def slashed_at(self) -> npt.NDArray[np.float64]:
+        """When each key is slashed, one entry per key; infinity for those that are not."""
+        times = np.full(self.fleet.keys, np.inf)
+        for slashing in self.slashings:
+            for number, key in enumerate(slashing.keys):
+                times[key] = slashing.at + number * slashing.every
+        return times
+
+    @cached_property
+    def has_left_duty(self) -> Flags:
+        """Which keys have no duty in which epoch, since they are slashed."""
+        epochs = self.genesis + (np.arange(self.epochs) + 1) * EPOCH_SECONDS
+        return np.asarray(self.slashed_at[None, :] < epochs[:, None])
+
+    def exits_at(self, key: int) -> float:
+        """Return when a slashed key has left the active set."""
+        return float(self.slashed_at[key]) + EXITED_AFTER_EPOCHS * EPOCH_SECONDS
+
+    @cached_property
+    def finalised(self) -> tuple[int, ...]:
+        """The finalised epoch that the chain knows in each epoch, by the protocol's rule of two thirds.
+
+        An epoch is justified by two thirds of the stake, seen when it is over; of two justified in a row the
+        first is final.
+        """
+        justified = [self.participation(epoch) >= _TWO_THIRDS for epoch in range(self.epochs)]
+        known = [0, 0]
+        for epoch in range(2, self.epochs):
+            both = justified[epoch - 2] and justified[epoch - 1]
+            known.append(epoch - 2 if both else known[-1])
+        return tuple(known[: self.epochs])
+
+    def justified(self, epoch: int) -> int:
+        """Return the newest justified epoch that the chain knows in an epoch."""
+        past = range(epoch - 1, 0, -1)
+        return next((one for one in past if self.participation(one) >= _TWO_THIRDS), 0)
+
+    def finality_delay(self, epoch: int) -> int:
+        """Return the previous epoch less the finalised one: 1 when all is well."""
+        return epoch - 1 - self.finalised[min(epoch, self.epochs - 1)]
+
+    def leaks(self, epoch: int) -> bool:
+        """Tell whether stakes leak in an epoch (consensus-specs: MIN_EPOCHS_TO_INACTIVITY_PENALTY is 4)."""
+        return self.finality_delay(epoch) > _EPOCHS_TO_LEAK
+
+    def participation(self, epoch: int) -> float:
+        """Return the share of the network's stake that voted for the right target in an epoch."""
+        if epoch in self.course.participation:
+            return self.course.participation[epoch]
+        return 1 - self.noise.network_missed_share * (1 + 0.1 * float(np.sin(epoch / 5)))
 
     @cached_property
     def reorganised_slots(self) -> tuple[int, ...]:
@@ -262,17 +348,43 @@ class Truth:
         return found
 
     def _prevented(self, client: str, times: npt.NDArray[np.float64]) -> Flags:
-        """Tell which attestations a client could not make: it was down, or had no usable beacon node."""
+        """Tell which attestations a client could not make: it was down, or had no usable beacon node.
+
+        What it votes for on another chain is in no block of this one.
+        """
         prevented = np.zeros(times.shape, dtype=np.bool_)
         primary, backup = self.fleet.uses[client]
         for outage in self._by_instance.get(client, ()):
-            prevented |= (times >= outage.start) & (times < outage.end)
-        for instance in (primary, self.fleet.pairs[primary]):
-            for outage in self._by_instance.get(instance, ()):
-                back = outage.end + self.noise.seconds_to_sync
-                without = outage.start + _CHANGE_OVER_SECONDS if backup is not None else back
-                prevented |= (times >= outage.start) & (times < min(without, back))
+            prevented |= _within(times, outage.start, outage.end)
+        without_backup = np.zeros(times.shape, dtype=np.bool_)
+        for start, end in self._unusable(backup) if backup is not None else [(0.0, np.inf)]:
+            without_backup |= _within(times, start, end)
+        for start, end in self._unusable(primary):
+            away = _within(times, start, end)
+            prevented |= away & (without_backup | (times < start + _CHANGE_OVER_SECONDS))
+        for fault in self.faults:
+            if fault.kind == "forked" and fault.instance == primary:
+                prevented |= _within(times, fault.at, fault.end)
         return prevented
+
+    def _unusable(self, beacon_node: str) -> list[tuple[float, float]]:
+        """Return the times, start and end, in which clients cannot work with a beacon node."""
+        pair = self.fleet.pairs[beacon_node]
+        found = [
+            (outage.start, outage.end + self.noise.seconds_to_sync)
+            for instance in (beacon_node, pair)
+            for outage in self._by_instance.get(instance, ())
+        ]
+        found += [
+            (fault.at, fault.end) for fault in self._faults_of(pair) if fault.kind in {"refusing", "halted"}
+        ]
+        return found
+
+    def _faults_of(self, instance: str) -> list[Fault]:
+        return [fault for fault in self.faults if fault.instance == instance]
+
+    def _has_fault(self, instance: str, at: float, kind: str) -> bool:
+        return any(one.kind == kind and one.lasts(at) for one in self._faults_of(instance))
 
     def _outages(self) -> list[Outage]:
         outages: list[Outage] = []
@@ -284,6 +396,9 @@ class Truth:
                 down = self.noise.upgrade_seconds_down[self.fleet.processes[instance].role]
                 outages.append(Outage(instance, at, at + down, upgrade=True))
                 at += self.noise.upgrade_seconds_between
-        if self.fault is not None and self.fault.kind == "dead":
-            outages.append(Outage(self.fault.instance, self.fault.at, self.fault.end))
+        outages += [Outage(one.instance, one.at, one.end) for one in self.faults if one.kind == "dead"]
         return outages
+
+
+def _within(times: npt.NDArray[np.float64], start: float, end: float) -> Flags:
+    return np.asarray((times >= start) & (times < end))

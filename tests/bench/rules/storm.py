@@ -19,8 +19,9 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.reports import Figure, Report, conclude_report, revision
 from stakewatch.rules.clock import Evaluation
 from stakewatch.rules.replay.fleet import shared_fleet
+from stakewatch.rules.replay.happenings import Fault
 from stakewatch.rules.replay.rounds import evaluations
-from stakewatch.rules.replay.truth import Fault, Truth, load_noise
+from stakewatch.rules.replay.truth import Truth, load_noise
 from tests.bench.rules.on_call import Call, notifications
 
 _REPOSITORY = Path(__file__).parents[3]
@@ -74,28 +75,27 @@ def fault_of(kind: Kind) -> Truth:
     )
     truth = Truth(shared_fleet(), quiet)
     fault = Fault(kind, _NODE, truth.start + _WARM_UP_SECONDS + _ODD_SECONDS, _FAULT_SECONDS)
-    return replace(truth, fault=fault)
+    return replace(truth, faults=(fault,))
 
 
 def break_node(kind: Kind, bundle: Bundle, console: Console) -> Storm:
     """Live through the fault, and return what reached people."""
     truth = fault_of(kind)
-    if truth.fault is None:
-        raise AssertionError("the truth has a fault")
+    (fault,) = truth.faults
     rounds = []
     for evaluation in evaluations(truth, bundle.rules):
         rounds.append(evaluation)
         minute = (evaluation.at - truth.start) // 60
         if minute % 20 == 0 and evaluation.at % 60 < 30:
             console.print(f"{kind}: minute {minute:.0f} of {truth.noise.hours * 60:.0f}", style="dim")
-    shown = [one for one in rounds if one.at >= truth.fault.at - 60]
+    shown = [one for one in rounds if one.at >= fault.at - 60]
     console.print(f"{kind}: the alerts of {len(shown)} rounds go to Alertmanager", style="dim")
     with tempfile.TemporaryDirectory(prefix="storm-") as folder:
         calls = notifications(
             _with_earlier(rounds, shown), bundle.alertmanager / "alertmanager.yaml", Path(folder)
         )
-    calls = tuple(call for call in calls if call.at >= truth.fault.at)
-    return Storm(truth, truth.fault, calls, _most_firing(rounds))
+    calls = tuple(call for call in calls if call.at >= fault.at)
+    return Storm(truth, fault, calls, _most_firing(rounds))
 
 
 def _with_earlier(rounds: Sequence[Evaluation], shown: Sequence[Evaluation]) -> list[Evaluation]:

@@ -12,8 +12,9 @@ from stakewatch.promql import selectors
 from stakewatch.rules.files import load_rule_files
 from stakewatch.rules.replay.client_model import load_absent, load_healthy
 from stakewatch.rules.replay.fleet import shared_fleet, spread_fleet
+from stakewatch.rules.replay.happenings import Fault
 from stakewatch.rules.replay.rounds import Model
-from stakewatch.rules.replay.truth import EPOCH_SECONDS, Fault, Truth, load_noise
+from stakewatch.rules.replay.truth import EPOCH_SECONDS, Truth, load_noise
 from tests.bench.rules.quiet_day import cause_of
 
 REPOSITORY = Path(__file__).parents[3]
@@ -161,7 +162,7 @@ def test_keys_without_a_backup_miss_while_their_node_is_dead_and_attest_again_af
     quiet = replace(NOISE, upgrade_begins=None, missed_share=0.0)
     fleet = shared_fleet(keys=400, groups=40)
     start = Truth(fleet, quiet).start
-    broken = Truth(fleet, quiet, Fault("dead", "beacon-1", start + 10 * EPOCH_SECONDS, 3 * EPOCH_SECONDS))
+    broken = Truth(fleet, quiet, (Fault("dead", "beacon-1", start + 10 * EPOCH_SECONDS, 3 * EPOCH_SECONDS),))
     by_epoch = broken.missed[:, :400].mean(axis=1)
     assert by_epoch[14:17].tolist() == [1.0, 1.0, 1.0]
     assert by_epoch[:14].sum() == 0
@@ -174,7 +175,7 @@ def test_a_sick_node_spoils_head_votes_and_no_check() -> None:
     quiet = replace(NOISE, upgrade_begins=None, missed_share=0.0, late_share=0.0, reorganisations=())
     fleet = shared_fleet(keys=400, groups=40)
     start = Truth(fleet, quiet).start
-    broken = Truth(fleet, quiet, Fault("sick", "beacon-1", start + 10 * EPOCH_SECONDS, 3 * EPOCH_SECONDS))
+    broken = Truth(fleet, quiet, (Fault("sick", "beacon-1", start + 10 * EPOCH_SECONDS, 3 * EPOCH_SECONDS),))
     assert broken.late[15, :400].mean() > 0.9
     assert broken.late[:, 400:].sum() == 0
     assert broken.missed.sum() == 0
