@@ -23,7 +23,8 @@ Json = Any
 _CONNECT_SECONDS = 10.0
 _LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
-_ATTEMPTS = 5
+_ATTEMPTS = 3
+_ATTEMPTS_WHEN_LIMITED = 8
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0
 _SHOWN_CHARACTERS = 300
@@ -113,6 +114,7 @@ class JsonApi:
         token: Callable[[], str | None] = lambda: None,
         auth: AuthBase | None = None,
         timeout_seconds: float = 30.0,
+        attempts: int = _ATTEMPTS,
         hints: Hints | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -124,6 +126,7 @@ class JsonApi:
         self._token = token
         self._auth = auth
         self._timeout_seconds = timeout_seconds
+        self._attempts = attempts
         self._hints = hints or Hints()
         self._pause = pause
         self._session = requests.Session()
@@ -146,21 +149,23 @@ class JsonApi:
         """
         where = f"{method} {self.url}{path}"
         content = None if body is None else json.dumps(body, allow_nan=False).encode()
-        for attempt in range(1, _ATTEMPTS + 1):
-            answer, pause = None, _backoff(attempt)
+        attempt = 1
+        while True:
+            pause = _backoff(attempt)
             try:
                 answer = self._exchange(method, path, query, content, where)
             except ApiError:
-                if method != "GET" or attempt == _ATTEMPTS:
+                if method != "GET" or attempt >= self._attempts:
                     raise
-            if answer is not None:
+            else:
                 limited = answer.status == HTTPStatus.TOO_MANY_REQUESTS
                 passing = method == "GET" and answer.status in _PASSING
-                if not (limited or passing) or attempt == _ATTEMPTS:
+                most = _ATTEMPTS_WHEN_LIMITED if limited else self._attempts if passing else 1
+                if attempt >= most:
                     return self._content(answer, where)
                 pause = _asked_pause(answer.retry_after, pause)
             self._pause(pause)
-        raise AssertionError("the last attempt returns or raises")
+            attempt += 1
 
     def _exchange(
         self,
@@ -245,7 +250,7 @@ class JsonApi:
         elif status == HTTPStatus.FORBIDDEN:
             what, mend = f"not allowed (403){said}", self._hints.forbidden
         elif status == HTTPStatus.TOO_MANY_REQUESTS:
-            what = f"it limits our requests (429){said}, still after {_ATTEMPTS} attempts"
+            what = f"it limits our requests (429){said}, still after {_ATTEMPTS_WHEN_LIMITED} attempts"
             mend = "try again later, or ask its owner for more"
         elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             what, mend = f"it failed ({status}){said}", "its log may say why; then try again"
