@@ -7,14 +7,13 @@ carry a right signature; one that does not is kept in `mistakes`.
 
 import contextlib
 import json
-import sys
 import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -22,6 +21,7 @@ from botocore import xform_name
 from botocore.credentials import Credentials
 
 from tests.unit.publishing.aws_request import NotARequestError, Request, Sent, read_request, signing_fault
+from tests.unit.publishing.loopback import listening
 
 WORKSPACE = "ws-0a1b2c3d-0000-1111-2222-333344445555"
 ACCOUNT = "111122223333"
@@ -330,9 +330,7 @@ class _Handler(BaseHTTPRequestHandler):
     # One write for head and body: else each answer waits for the acknowledgement of its head.
     wbufsize = -1
 
-    @property
-    def fake(self) -> FakeAmp:
-        return cast("_Server", self.server).fake
+    fake: FakeAmp
 
     def do_GET(self) -> None:
         self._serve()
@@ -396,30 +394,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(self, fake: FakeAmp) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.fake = fake
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Take it that a client went away, as one does that is killed; anything else is our mistake."""
-        del request, client_address
-        error = sys.exception()
-        if not isinstance(error, ConnectionError):
-            self.fake.mistakes.append(repr(error))
-
-
 @contextlib.contextmanager
 def serving(fake: FakeAmp) -> Iterator[Mapping[str, str]]:
     """Serve on a free port of loopback; yields the environment in which boto3 finds it, and credentials."""
-    server = _Server(fake)
-    fake.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with listening(type("Handler", (_Handler,), {"fake": fake})) as fake.url:
         yield {
             "AWS_ENDPOINT_URL": fake.url,
             "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key,
@@ -429,7 +407,3 @@ def serving(fake: FakeAmp) -> Iterator[Mapping[str, str]]:
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         }
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
