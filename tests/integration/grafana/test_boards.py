@@ -16,10 +16,11 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.grafana.boardfile import Placed, annotation_expressions, panels, variable_query, variables
 from stakewatch.grafana.filling import fill
 from stakewatch.grafana.generation import generated, load_boards
+from stakewatch.grafana.opening import opening_values
 from stakewatch.grafana.setting import setting_of
 from stakewatch.programs.servers import Prometheus
 
-from .stack import ROOT, running
+from .stack import PLAN, ROOT, running
 
 LONGEST_WAIT_SECONDS = 45
 RANGE_SECONDS = 60
@@ -28,8 +29,10 @@ CHOICE: Mapping[str, str] = {
     "__rate_interval": "6s",
     "__interval": "1s",
     "__range": f"{RANGE_SECONDS}s",
+    "__range_s": str(RANGE_SECONDS),
 }
 
+NO_PACE = "nobody knows the pace of the last hours yet"
 NOT_SIMULATED = "the simulated process does not expose it"
 # Panels with queries (A, B, …) without data, and why. An entry whose queries get data must be changed.
 WITHOUT_DATA: Mapping[tuple[str, str, str], str] = {
@@ -53,8 +56,25 @@ WITHOUT_DATA: Mapping[tuple[str, str, str], str] = {
     ("erigon", "Transactions", "C"): NOT_SIMULATED,
     ("erigon", "Traffic with peers", "AB"): NOT_SIMULATED,
     ("validator_clients", "Not signed by Lighthouse", "A"): "Lighthouse refuses to sign nothing",
-    ("eks_node", "Pressure", "ABC"): NOT_SIMULATED,
+    ("eks_node", "Pressure", "AB"): NOT_SIMULATED,
     ("eks_node", "Connections tracked", "A"): NOT_SIMULATED,
+    ("eks_storage", "Firing alerts", "A"): "volumes and disks are well",
+    ("eks_storage", "Claims", "C"): NO_PACE,
+    ("eks_storage", "Full within 8 hours", "A"): "nothing fills",
+    ("eks_storage", "Operations of the limit", "B"): "the EBS driver tells",
+    ("eks_storage", "Throughput of the limit", "B"): "the EBS driver tells",
+    ("proposals_and_rewards", "Missed in a week", "A"): "no group is a week old, not even in this fast fleet",
+    (
+        "proposals_and_rewards",
+        "Missed more than the whole committee",
+        "A",
+    ): "no group has had enough duties yet",
+    ("slashing_safety", "Keys that sign although disabled", "A"): "no key does",
+    ("slashing_safety", "Slashed keys", "A"): "no key was slashed",
+    ("slashing_safety", "Refusals of slashing protection", "ABCDE"): NOT_SIMULATED,
+    ("slashing_safety", "Refused in the last 15 minutes", "A"): "nothing refuses to sign",
+    ("slashing_safety", "Doppelganger protection of Lodestar", "A"): NOT_SIMULATED,
+    ("slashing_safety", "Keys in an unexpected state", "A"): "all keys are as expected",
     ("monitoring", "Firing alerts", "A"): "the monitoring itself is well",
     ("monitoring", "Messages of Alertmanager", "AB"): "the test's Alertmanager notifies nobody",
     ("monitoring", "Remote write", "ABC"): "the test writes to no remote store",
@@ -98,9 +118,16 @@ def boards() -> dict[str, dict[str, Any]]:
     return {board["uid"]: board for board in made}
 
 
-def values(board: Mapping[str, Any], **chosen: str) -> dict[str, str]:
-    """Return what Grafana fills in with "All" chosen, but for `chosen`."""
-    return {**{str(one["name"]): ".*" for one in variables(board)}, **CHOICE, **chosen}
+def label_values(server: Prometheus, selector: str, label: str) -> set[str]:
+    """Return the values of a label, as Grafana fills a list with them."""
+    found = {sample.labels.get(label, "") for sample in server.query(selector)}
+    return found - {""}
+
+
+def values(server: Prometheus, board: Mapping[str, Any], **chosen: str) -> dict[str, str]:
+    """Return what Grafana fills in when a board is opened, but for `chosen`."""
+    opened = opening_values(board, lambda selector, label: label_values(server, selector, label))
+    return {**opened, **CHOICE, **chosen}
 
 
 def ask(server: Prometheus, target: Mapping[str, Any], filled: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -142,10 +169,11 @@ def test_every_query_of_every_board_has_data_or_a_reason(
     empty = {
         (uid, panel.title, names)
         for uid, board in boards.items()
-        # The fleet's Geth says less than a real one, whose scrapes another test feeds to this board.
-        if uid != "geth_node"
+        # The fleet's Geth says less than a real one, whose scrapes another test feeds to these boards.
+        if not uid.startswith("geth_")
+        for filled in [values(server, board)]
         for panel in panels(board)
-        if (names := without_data(server, panel, values(board)))
+        if (names := without_data(server, panel, filled))
     }
     assert sorted(empty - set(WITHOUT_DATA)) == [], "panels without data and without a reason"
     assert sorted(set(WITHOUT_DATA) - empty) == [], "panels that have data now"
@@ -156,8 +184,9 @@ def test_the_first_row_of_every_board_has_data(server: Prometheus, boards: dict[
         first = [panel for panel in panels(board) if panel.content["gridPos"]["y"] == 0]
         assert 4 <= len(first) <= 6, uid
         assert {panel.kind for panel in first} <= {"stat", "gauge"}, uid
+        filled = values(server, board)
         for panel in first:
-            assert all(ask(server, target, values(board)) for target in panel.targets), (uid, panel.title)
+            assert all(ask(server, target, filled) for target in panel.targets), (uid, panel.title)
 
 
 def test_every_variable_of_every_board_is_filled(
@@ -166,12 +195,17 @@ def test_every_variable_of_every_board_is_filled(
     for uid, board in boards.items():
         for variable in variables(board):
             if variable["type"] == "query":
-                match = re.fullmatch(r"label_values\((.+), (\w+)\)", variable_query(variable))
-                assert match, (uid, variable)
-                found = {
-                    sample.labels.get(match[2]) for sample in server.query(fill(match[1], values(board)))
-                }
-                assert found - {None, ""}, (uid, variable["name"])
+                match = re.fullmatch(r"label_values\((.+), ([$\w]+)\)", variable_query(variable))
+                if match:
+                    opened = values(server, board)
+                    found = label_values(server, fill(match[1], opened), fill(match[2], opened))
+                else:
+                    names = re.fullmatch(r"label_names\((.+)\)", variable_query(variable))
+                    assert names, (uid, variable)
+                    labels = {name for sample in server.query(names[1]) for name in sample.labels}
+                    found = {name for name in labels if re.search(str(variable["regex"]).strip("/"), name)}
+                    assert str(variable["current"]["value"]) in found
+                assert found, (uid, variable["name"])
 
 
 @pytest.mark.parametrize(
@@ -192,8 +226,10 @@ def test_a_firing_alert_is_an_annotation_and_in_the_table(
 ) -> None:
     board = boards[uid]
     (expression,) = annotation_expressions(board)
-    in_table = ask(server, only_panel(board, "Firing alerts"), values(board))
-    assert alert in {sample.labels["alertname"] for sample in server.query(fill(expression, values(board)))}
+    in_table = ask(server, only_panel(board, "Firing alerts"), values(server, board))
+    assert alert in {
+        sample.labels["alertname"] for sample in server.query(fill(expression, values(server, board)))
+    }
     assert alert in {series["metric"]["alertname"] for series in in_table}
 
 
@@ -202,7 +238,9 @@ def test_the_watchdog_is_no_annotation_of_any_board(
 ) -> None:
     for board in boards.values():
         for expression in annotation_expressions(board):
-            names = {sample.labels["alertname"] for sample in server.query(fill(expression, values(board)))}
+            names = {
+                sample.labels["alertname"] for sample in server.query(fill(expression, values(server, board)))
+            }
             assert "Watchdog" not in names
 
 
@@ -212,7 +250,7 @@ def test_the_fleets_first_row_counts_what_is_broken(
     board = boards["fleet_overview"]
 
     def number(title: str) -> float:
-        (series,) = ask(server, only_panel(board, title), values(board))
+        (series,) = ask(server, only_panel(board, title), values(server, board))
         return float(series["value"][1])
 
     assert number("Nodes down") == 1
@@ -225,14 +263,14 @@ def test_the_fleets_first_row_counts_what_is_broken(
 
 def test_choosing_a_node_hides_the_others(server: Prometheus, boards: dict[str, dict[str, Any]]) -> None:
     board = boards["fleet_overview"]
-    chosen = values(board, instance="beacon-3")
+    chosen = values(server, board, instance="beacon-3")
     found = {series["metric"]["instance"] for series in ask(server, only_panel(board, "Nodes"), chosen)}
     assert found == {"beacon-3"}
 
 
 def test_an_implementation_leads_to_its_board(server: Prometheus, boards: dict[str, dict[str, Any]]) -> None:
     board = boards["fleet_overview"]
-    rows = ask(server, only_panel(board, "Nodes"), values(board))
+    rows = ask(server, only_panel(board, "Nodes"), values(server, board))
     leads = {series["metric"]["implementation"]: series["metric"]["board"] for series in rows}
     assert set(leads.values()) <= set(boards)
     assert leads["geth"] == "geth_node"
@@ -242,7 +280,7 @@ def test_each_group_names_its_client_and_beacon_node(
     server: Prometheus, boards: dict[str, dict[str, Any]]
 ) -> None:
     board = boards["validators"]
-    rows = ask(server, only_panel(board, "Groups"), values(board))
+    rows = ask(server, only_panel(board, "Groups"), values(server, board))
     causes = {
         series["metric"]["group"]: (series["metric"]["validator_client"], series["metric"]["beacon_node"])
         for series in rows
@@ -260,7 +298,7 @@ def test_the_keys_that_earned_least_are_those_whose_client_or_node_is_broken(
     server: Prometheus, boards: dict[str, dict[str, Any]]
 ) -> None:
     board = boards["validators"]
-    rows = ask(server, only_panel(board, "Keys that earned least"), values(board))
+    rows = ask(server, only_panel(board, "Keys that earned least"), values(server, board))
     assert len(rows) == 20
     assert {series["metric"]["group"] for series in rows} <= {"charlie", "delta", "echo"}
 
@@ -269,7 +307,7 @@ def test_choosing_a_machine_shows_its_pods_only(
     server: Prometheus, boards: dict[str, dict[str, Any]]
 ) -> None:
     board = boards["eks_node"]
-    chosen = values(board, instance="machine-2")
+    chosen = values(server, board, instance="machine-2")
     pods = by("pod", ask(server, only_panel(board, "Pods by what they use"), chosen))
     assert set(pods) == {"beacon-2-0", "execution-2-0", "validators-2-0"}
     assert by("instance", ask(server, only_panel(board, "Memory used"), chosen)) == pytest.approx(
@@ -279,5 +317,51 @@ def test_choosing_a_machine_shows_its_pods_only(
 
 def test_the_target_that_is_down_is_named(server: Prometheus, boards: dict[str, dict[str, Any]]) -> None:
     board = boards["monitoring"]
-    rows = ask(server, only_panel(board, "Targets that are down"), values(board))
+    rows = ask(server, only_panel(board, "Targets that are down"), values(server, board))
     assert {series["metric"]["instance"] for series in rows} == {"validators-3"}
+
+
+def test_operations_of_volumes_are_held_against_what_the_reader_typed_in(
+    server: Prometheus, boards: dict[str, dict[str, Any]]
+) -> None:
+    board = boards["eks_storage"]
+    for iops, expected in ((board["templating"]["list"][4]["query"], 0.3), ("9000", 0.1)):
+        rows = ask(server, only_panel(board, "Operations of the limit"), values(server, board, iops=iops))
+        newest = {
+            series["metric"]["persistentvolumeclaim"]: float(series["values"][-1][1]) for series in rows
+        }
+        assert "data-beacon-1-0" in newest
+        assert list(newest.values()) == pytest.approx([expected] * len(newest), rel=0.05)
+
+
+def test_requests_are_held_against_what_each_machine_can_give(
+    server: Prometheus, boards: dict[str, dict[str, Any]]
+) -> None:
+    board = boards["eks_cluster"]
+    panel = only_panel(board, "Machines by what they have and give")
+    rows = ask(server, panel, values(server, board))
+    assert {series["metric"]["instance"] for series in rows} == set(PLAN.machines)
+    requested = values(server, board, namespace="none")
+    shares = ask(server, only_panel(board, "CPU requested"), requested)
+    # A core for each process, of 8 on each machine: whatever namespace is chosen.
+    assert float(shares[0]["value"][1]) == pytest.approx(len(PLAN.processes) / (8 * len(PLAN.machines)))
+
+
+def test_the_pod_that_waits_for_its_image_is_told(
+    server: Prometheus, boards: dict[str, dict[str, Any]]
+) -> None:
+    board = boards["eks_cluster"]
+    filled = values(server, board)
+    (waiting,) = ask(server, only_panel(board, "Containers that wait"), filled)
+    (unready,) = ask(server, only_panel(board, "Pods not ready"), filled)
+    assert (waiting["metric"]["pod"], waiting["metric"]["reason"]) == ("web-0", "ImagePullBackOff")
+    assert float(unready["value"][1]) == 1
+
+
+def test_a_key_in_two_clients_is_told(server: Prometheus, boards: dict[str, dict[str, Any]]) -> None:
+    board = boards["slashing_safety"]
+    (pair,) = ask(server, only_panel(board, "Keys in two validator clients"), values(server, board))
+    names = (pair["metric"]["validator_client"], pair["metric"]["other_validator_client"])
+    assert names == ("validators-1", "validators-2")
+    rows = ask(server, only_panel(board, "Firing alerts"), values(server, board))
+    assert "DuplicateValidatorKey" in {series["metric"]["alertname"] for series in rows}

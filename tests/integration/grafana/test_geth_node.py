@@ -39,7 +39,7 @@ VALUES = {
 }
 
 # Queries that these two samples cannot answer, by board, panel and legend.
-NO_SUCH_READS = "blocks without transactions read neither storage nor code"
+NO_SUCH_READS = "blocks without transactions read nearly no state"
 WITHOUT_DATA: Mapping[tuple[str, str, str], str] = {
     (
         "geth_node",
@@ -52,6 +52,13 @@ WITHOUT_DATA: Mapping[tuple[str, str, str], str] = {
         "{{instance}} trie nodes",
     ): "changed nodes, all in the dirty cache, answered every read",
     ("geth_node", "State cache hits", "{{instance}} state"): "blocks without transactions read no accounts",
+    ("geth_chain", "Reading state for a block", "{{instance}} storage"): NO_SUCH_READS,
+    ("geth_chain", "Reading state for a block", "{{instance}} code"): NO_SUCH_READS,
+    ("geth_chain", "One read of state", "{{instance}} storage"): NO_SUCH_READS,
+    ("geth_chain", "One read of state", "{{instance}} code"): NO_SUCH_READS,
+    ("geth_chain", "State read ahead", "{{instance}} accounts"): NO_SUCH_READS,
+    ("geth_chain", "State read ahead", "{{instance}} storage"): NO_SUCH_READS,
+    ("geth_chain", "Filters of the database", "{{instance}}"): "the small database looked nothing up",
 }
 
 PROCESS = 'cluster="demo-1",region="eu-west-1",network="demonet",role="execution",implementation="geth"'
