@@ -1,10 +1,11 @@
 """What plan, apply, prune and status share: their arguments, and asking a person before something changes."""
 
+import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from rich.text import Text
@@ -13,6 +14,7 @@ from stakewatch.cli.options import bundle_option, configuration_option, json_opt
 from stakewatch.cli.output import console, print_json, progress_console
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch.publishing.applying import Outcome, Progress
+from stakewatch.publishing.interruption import ending_in_order
 from stakewatch.publishing.plans import Change, Plan
 from stakewatch.publishing.presentation import outcome_line, outcomes_data, plan_data, plan_lines
 from stakewatch.publishing.sessions import Prepared, Report, open_plans, prepare
@@ -24,9 +26,18 @@ Work = Callable[[Target, Sequence[Change], Progress], Iterator[Outcome]]
 
 
 def publishing_options(command: _Command) -> _Command:
-    """Add `[TARGET...]` as the argument `names`, and the options of bundle, configuration and JSON."""
+    """Add `[TARGET...]` as the argument `names`, and the options of bundle, configuration and JSON.
+
+    SIGTERM then ends the command as Ctrl-C does, so that targets give back what they were lent.
+    """
+
+    @functools.wraps(command)
+    def in_order(*arguments: object, **options: object) -> object:
+        with ending_in_order():
+            return command(*arguments, **options)
+
     argument = click.argument("names", nargs=-1, metavar="[TARGET...]")
-    return argument(bundle_option(configuration_option(json_option(command))))
+    return cast("_Command", argument(bundle_option(configuration_option(json_option(in_order)))))
 
 
 def adopt_option(command: _Command) -> _Command:

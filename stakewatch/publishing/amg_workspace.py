@@ -6,18 +6,17 @@ Source: the API reference of Amazon Managed Grafana, and its service model in bo
 import contextlib
 import re
 import secrets
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any
 
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.aws import AwsError, Patience, Service, plain
+from stakewatch.publishing.interruption import undisturbed
 from stakewatch.publishing.pace import Pace
 from stakewatch.publishing.target import UnusableTargetError
 
@@ -43,7 +42,6 @@ _UNUSABLE = frozenset(
     }
 )
 _ENDPOINT = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?")
-_EXIT_BY_SIGNAL = 128
 
 Now = Callable[[], float]
 
@@ -174,7 +172,7 @@ class Token:
 
         Raises AwsError when that fails.
         """
-        with _undisturbed():
+        with undisturbed():
             self._key = ""
             self._delete(dict(self._made))
 
@@ -234,70 +232,23 @@ def workspace_token(plane: ControlPlane, account_name: str) -> Iterator[Token]:
 
     Raises AwsError when it cannot be deleted, unless the block itself has failed.
     """
-    with _ending_in_order():
-        account_id = service_account(plane, account_name)
-        delete_left_behind(plane, account_id)
-        token = Token(plane, account_id)
-        with ExitStack() as stack:
-            # Once more at the very end: an interruption may come just before the first has shut it out.
-            stack.callback(_delete_quietly, token)
-            try:
-                token.key()
-                yield token
-            except BaseException:
-                _delete_quietly(token)
-                raise
-            else:
-                token.delete()
+    account_id = service_account(plane, account_name)
+    delete_left_behind(plane, account_id)
+    token = Token(plane, account_id)
+    with ExitStack() as stack:
+        # Once more at the very end: an interruption may come just before the first has shut it out.
+        stack.callback(_delete_quietly, token)
+        try:
+            token.key()
+            yield token
+        except BaseException:
+            _delete_quietly(token)
+            raise
+        else:
+            token.delete()
 
 
 def _delete_quietly(token: Token) -> None:
     # What went wrong before is what has to be said; the token ends by itself.
     with contextlib.suppress(AwsError):
         token.delete()
-
-
-@contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the program through all its `finally`, as Ctrl-C does."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        raise SystemExit(_EXIT_BY_SIGNAL + number)
-
-    with _handled({signal.SIGTERM: end, signal.SIGHUP: end}):
-        yield
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep signals that end the program until the block has ended; its calls end by themselves."""
-    held: list[int] = []
-
-    def hold(number: int, _: FrameType | None) -> None:
-        held.append(number)
-
-    try:
-        with _handled({signal.SIGINT: hold, signal.SIGTERM: hold, signal.SIGHUP: hold}):
-            yield
-    finally:
-        if held:
-            signal.raise_signal(held[0])
-
-
-@contextmanager
-def _handled(handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
-    """Install signal handlers for a block; only the main thread can, in others signals do not interrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    with ExitStack() as stack:
-        for number, handler in handlers.items():
-            before = signal.signal(number, handler)
-            stack.callback(_restore, number, before)
-        yield
-
-
-def _restore(number: signal.Signals, before: Any) -> None:  # noqa: ANN401 - as signal.signal returned it
-    # None is a handler that was not installed from Python, which cannot put it back.
-    with contextlib.suppress(TypeError):
-        signal.signal(number, before)

@@ -112,13 +112,20 @@ class GrafanaTarget:
 
     def desired(self) -> Sequence[Item]:
         """Return folder, data source where one is configured, and the dashboards that are built."""
+        items = self._place_items()
+        sources = [item for item in items if item.kind == DATA_SOURCE]
+        opened_with = (sources[0].name, json.loads(sources[0].text)["name"]) if sources else None
+        return [
+            *items,
+            *dashboard_items(self._boards, folder_uid=self._folder_uid, data_source=opened_with),
+        ]
+
+    def _place_items(self) -> list[Item]:
+        """Return what the dashboards need: their folder and their data source."""
         items = [folder_item(self._folder_uid, self._title)]
-        data_source = None
         if self._data_source is not None:
             content = self._wanted_data_source(self._data_source)
-            data_source = uid_of(content["name"]), content["name"]
-            items.append(data_source_item(data_source[0], content))
-        items += dashboard_items(self._boards, folder_uid=self._folder_uid, data_source=data_source)
+            items.append(data_source_item(uid_of(content["name"]), content))
         return items
 
     def _wanted_data_source(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -319,21 +326,18 @@ class GrafanaTarget:
         return [*access.facts, Fact("Grafana", version), *self._object_facts(report)]
 
     def _object_facts(self, report: Report) -> Iterator[Fact]:
-        items = self.desired()
-        live = {one.item.key: one for one in self.live(items, report)}
+        items = self._place_items()
+        live = self.live(items, report)
+        there = {one.item.key for one in live}
+        for one in live:
+            yield Fact(str(one.item), "there", _detail(one))
         for item in items:
-            one = live.pop(item.key, None)
-            if one is None:
+            if item.key not in there:
                 yield Fact(str(item), "missing", healthy=False)
-                continue
-            same = one.item.text == item.text
-            yield Fact(str(item), "current" if same else "differs", _detail(one), healthy=same)
-            if item.kind == DATA_SOURCE:
+            elif item.kind == DATA_SOURCE:
                 report("what the data source answers")
                 answers, said = grafana.data_source_health(self._api, item.name)
                 yield Fact(str(item), "answers" if answers else "does not answer", said, healthy=answers)
-        for one in live.values():
-            yield Fact(str(one.item), "left over", _detail(one))
 
 
 def _detail(live: LiveItem) -> str:

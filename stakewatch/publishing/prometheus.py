@@ -253,28 +253,38 @@ class PrometheusTarget:
         return "deleted" if there else "was gone already"
 
     def status(self, report: Report) -> Sequence[Fact]:
-        """Return whether the files are current and loaded, which rules fail, and how many alerts fire."""
-        return list(self._facts(report))
+        """Return whether our files are there and loaded, which rules fail, and which alerts fire."""
+        report("the files")
+        ours = sorted(read_ours(self._folder).files)
+        missing = [name for name in ours if self._folder.read(name) is None]
+        facts = [Fact("files", f"{len(ours) - len(missing)} there")]
+        facts += [Fact(name, "missing", healthy=False) for name in missing]
+        if self._api is not None:
+            report("Prometheus")
+            loaded = [name for name in ours if _kind_of(name) in _LOADED_KINDS]
+            facts += _server_facts(self._api, loaded, self._folder.changed_at(loaded))
+        return facts
 
-    def _facts(self, report: Report) -> Iterator[Fact]:
-        items = self.desired()
-        live = {one.item.key: one.item.text for one in self.live(items, report)}
-        for item in items:
-            text = live.get(item.key)
-            state = "current" if text == item.text else "missing" if text is None else "differs"
-            yield Fact(str(item), state, healthy=state == "current")
-        if self._api is None:
-            return
-        yield Fact(_NAME, server_version(self._api))
-        rule_files = [item.name for item in items if item.kind == RULE_FILE]
-        for group in loaded_groups(self._api):
-            if not any(group.stands_in(name) for name in rule_files):
-                continue
-            for rule in group.rules:
-                if rule.health == "err":
-                    yield Fact(f"rule {rule.name} of {group.name}", "fails", rule.error, healthy=False)
-                if rule.firing:
-                    yield Fact(f"alert {rule.name}", "fires")
+
+def _server_facts(api: JsonApi, names: Sequence[str], changed_at: float) -> Iterator[Fact]:
+    """Yield what a Prometheus has loaded of our files, which changed last at `changed_at` (Unix seconds)."""
+    yield Fact(_NAME, server_version(api))
+    loading = latest_loading(api)
+    if not loading.succeeded:
+        detail = "it goes on with what it had loaded before; its log says why"
+        yield Fact(CONFIGURATION, "refused", detail, healthy=False)
+    elif loading.after(changed_at, noted=True):
+        yield Fact(CONFIGURATION, "loaded")
+    else:
+        yield Fact(CONFIGURATION, "older than the files", "`stakewatch apply` has it loaded", healthy=False)
+    for group in loaded_groups(api):
+        if not any(group.stands_in(name) for name in names):
+            continue
+        for rule in group.rules:
+            if rule.health == "err":
+                yield Fact(f"rule {rule.name} of {group.name}", "fails", rule.error, healthy=False)
+            if rule.firing:
+                yield Fact(f"alert {rule.name}", "fires")
 
 
 @target_type("prometheus", builds=("prometheus",))

@@ -278,7 +278,15 @@ def test_status_tells_what_fails_and_what_fires(bundle: Path, folder: Path) -> N
             time.sleep(0.2)
         assert "many-to-many" in facts["rule Fails of validator", "fails"].detail
         assert ("Prometheus", "3.15.0") in facts
-        assert facts["configuration prometheus.yaml", "current"].healthy
+        assert facts["configuration", "loaded"].healthy
+        assert ("files", "5 there") in facts
+        # Prometheus tells the time of its loading in whole seconds.
+        time.sleep(1.1)
+        (folder / "rules" / "beacon.yaml").unlink()
+        with opened:
+            facts = {(fact.subject, fact.state): fact for fact in opened.status(lambda _: None)}
+        assert not facts["rules/beacon.yaml", "missing"].healthy
+        assert not facts["configuration", "older than the files"].healthy
 
 
 def test_the_whole_bundle_is_published_and_loaded(tmp_path: Path, folder: Path) -> None:

@@ -330,7 +330,7 @@ def test_status_tells_the_workspaces_state(bundle: Path, there: FakeAmg) -> None
     with opened:
         facts = {fact.subject: fact for fact in opened.status(lambda _: None)}
     assert (facts["workspace"].state, facts["workspace"].healthy) == ("DEGRADED", False)
-    assert facts["dashboard lighthouse"].state == "missing"
+    assert facts["folder stakewatch"].state == "missing"
 
 
 def test_secrets_stand_in_no_message(bundle: Path, there: FakeAmg) -> None:
@@ -346,6 +346,7 @@ PROGRAM = """
 import os, signal, sys
 from pathlib import Path
 from stakewatch.publishing import amg, amg_workspace
+from stakewatch.publishing.interruption import ending_in_order
 from tests.unit.publishing.publishing_to import make, publish
 amg._SCHEME = "http"
 amg_workspace._CALLS_PER_SECOND = 1000
@@ -357,7 +358,8 @@ while sys.stdin.readline():
     child = os.fork()
     if not child:
         os.close(2)
-        publish(make(Path(sys.argv[1]), "amg", region=sys.argv[2], workspace=sys.argv[3]))
+        with ending_in_order():
+            publish(make(Path(sys.argv[1]), "amg", region=sys.argv[2], workspace=sys.argv[3]))
         sys.exit(0)
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

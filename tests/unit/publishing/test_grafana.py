@@ -484,16 +484,23 @@ def test_without_a_token_a_person_is_told_where_to_put_it(
         plan(target(bundle, there))
 
 
-def test_status_tells_version_data_source_and_what_differs(bundle: Path, there: FakeGrafana) -> None:
+def test_status_tells_version_data_source_and_boards(bundle: Path, there: FakeGrafana) -> None:
     publish(target(bundle, there, data_source=SOURCE))
     del there.dashboards["geth"]
+    # It is asked of a checkout too in which nothing is built.
+    for path in (bundle / "build" / "dashboards").iterdir():
+        path.unlink()
     opened = target(bundle, there, data_source=SOURCE)
     with opened:
         facts = {(fact.subject, fact.state): fact for fact in opened.status(lambda _: None)}
     assert facts["Grafana", "12.4.1"].healthy
     assert facts["data source stakewatch", "answers"].detail == "Successfully queried the Prometheus API."
-    assert not facts["dashboard geth", "missing"].healthy
-    assert facts["dashboard lighthouse", "current"].detail == "version 1"
+    assert ("dashboard geth", "there") not in facts
+    assert facts["dashboard lighthouse", "there"].detail == "version 1"
+    del there.folders["stakewatch"]
+    with opened:
+        facts = {(fact.subject, fact.state): fact for fact in opened.status(lambda _: None)}
+    assert not facts["folder stakewatch", "missing"].healthy
     there.plugins.clear()
     with opened:
         facts = {(fact.subject, fact.state): fact for fact in opened.status(lambda _: None)}
