@@ -1,13 +1,14 @@
 """The CloudFormation template with alarms on a managed ruler, and the page that explains them."""
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from tests.unit.kubernetes.cloudformation import conditions, known_names, load_template, references
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "kubernetes" / "cloudwatch-alarms.yaml"
@@ -16,8 +17,6 @@ QUERY = re.compile(
     r"SELECT (?P<function>[A-Z]+)\((?P<metric>\w+)\) FROM \"(?P<namespace>[\w/]+)\""
     r" WHERE (?P<dimension>\w+) = '\$\{WorkspaceId\}'"
 )
-FUNCTIONS = ("Ref", "GetAtt", "Sub", "Not", "Equals")
-PSEUDO_PARAMETERS = {"AWS::AccountId", "AWS::Partition", "AWS::Region", "AWS::StackName"}
 
 
 @dataclass(frozen=True)
@@ -49,50 +48,11 @@ METRICS = {
 NEVER_ZERO = {"RuleEvaluations", "AlertManagerAlertsReceived"}
 
 
-class Loader(yaml.SafeLoader):
-    """YAML as CloudFormation reads it: short forms of functions, and no key twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - yaml's own signature
-        keys = [key.value for key, _ in node.value]
-        twice = {key for key in keys if keys.count(key) > 1}
-        if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"twice: {twice}", node.start_mark)
-        return super().construct_mapping(node, deep=deep)
-
-
-def construct_function(loader: Loader, name: str, node: yaml.Node) -> dict[str, Any]:
-    """Return the long form of a function: `!Ref X` is `{"Ref": "X"}`, `!Sub X` is `{"Fn::Sub": "X"}`."""
-    if name not in FUNCTIONS:
-        raise yaml.constructor.ConstructorError(None, None, f"unknown function !{name}", node.start_mark)
-    value: Any = (
-        loader.construct_sequence(node, deep=True)
-        if isinstance(node, yaml.SequenceNode)
-        else loader.construct_scalar(node)
-        if isinstance(node, yaml.ScalarNode)
-        else None
-    )
-    assert value is not None, f"!{name} of a mapping"
-    return {name if name == "Ref" else f"Fn::{name}": value}
-
-
-Loader.add_multi_constructor("!", construct_function)
-CONTENT: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader)  # noqa: S506 - a SafeLoader
+CONTENT: dict[str, Any] = load_template(TEMPLATE)
 RESOURCES: dict[str, dict[str, Any]] = CONTENT["Resources"]
 ALARMS = {
     name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"
 }
-
-
-def inside(value: object) -> Iterator[object]:
-    """Yield a value and everything in it."""
-    yield value
-    if isinstance(value, Mapping):
-        for key, one in value.items():
-            yield key
-            yield from inside(one)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for one in value:
-            yield from inside(one)
 
 
 def query_of(alarm: Mapping[str, Any]) -> re.Match[str]:
@@ -157,16 +117,9 @@ def test_an_alarm_looks_back_no_further_than_queries_may(name: str) -> None:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    known = {*CONTENT["Parameters"], *RESOURCES, *PSEUDO_PARAMETERS}
-    named: set[str] = set()
-    for value in inside(CONTENT):
-        if isinstance(value, Mapping):
-            named |= {value["Ref"]} if "Ref" in value else set()
-            named |= set(re.findall(r"\$\{([^}]+)\}", value.get("Fn::Sub", "")))
-    assert named >= {"Topic", "TopicKey", "WorkspaceId", "AWS::StackName"}
-    assert named <= known
-    conditions = {one["Condition"] for one in RESOURCES.values() if "Condition" in one}
-    assert conditions == set(CONTENT["Conditions"])
+    assert references(CONTENT) >= {"Topic", "TopicKey", "WorkspaceId", "AWS::StackName"}
+    assert references(CONTENT) <= known_names(CONTENT)
+    assert conditions(CONTENT) == set(CONTENT["Conditions"])
 
 
 def test_every_parameter_is_used_and_explained() -> None:
@@ -245,18 +198,3 @@ def test_the_page_names_runbooks_that_there_are() -> None:
     named = set(re.findall(r"[Rr]unbook (\w+)", PAGE))
     assert named == {"RuleEvaluationFailing", "RuleEvaluationSlow", "RemoteWriteDropping"}
     assert all((ROOT / "docs" / "runbooks" / f"{name}.md").is_file() for name in named)
-
-
-def test_the_template_has_no_aliases_which_cloudformation_does_not_take() -> None:
-    events = yaml.parse(TEMPLATE.read_text(encoding="utf-8"), Loader)
-    assert not [one for one in events if isinstance(one, yaml.AliasEvent)]
-
-
-def test_a_key_that_stands_twice_is_refused() -> None:
-    with pytest.raises(yaml.constructor.ConstructorError, match="twice"):
-        yaml.load("a: 1\na: 2\n", Loader)  # noqa: S506 - a SafeLoader
-
-
-def test_a_function_that_cloudformation_does_not_know_is_refused() -> None:
-    with pytest.raises(yaml.constructor.ConstructorError, match="unknown function !Reff"):
-        yaml.load("a: !Reff b\n", Loader)  # noqa: S506 - a SafeLoader
