@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[3]
+# What its console script does.
+_LINTER = "import sys; from cfnlint.runner import main; sys.exit(main())"
 
 
 def lint(*paths: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cfnlint", "--regions", "eu-west-1", "--template", *paths]
+    command = [sys.executable, "-c", _LINTER, "--regions", "eu-west-1", "--template", *paths]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
