@@ -186,7 +186,7 @@ def _at(data: Any, path: str) -> Any:  # noqa: ANN401 - JSON
         found = data
         for quoted, plain in _PATH_STEP.findall(alternative):
             found = found.get(quoted or plain) if isinstance(found, dict) else None
-        if found not in (None, False, "", [], {}):
+        if found is not False and found not in (None, "", [], {}):
             break
     return found
 

@@ -1,6 +1,7 @@
 """Expressions that RE2 and Python read alike, and those that they do not."""
 
 import json
+import time
 
 import pytest
 
@@ -100,6 +101,25 @@ def expressions(stages: tuple[Stage, ...]) -> set[str]:
             case _:
                 pass
     return found
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("a", "a ", "word ", "0", "0x", '"', "=", "http://", "password=", "slot=", "[", "eyJ", "(1)", "1/"),
+        *("-", "Server be/", 'pod="', "] a ", "| a ", "0] a ", ": ", "\t", "é"),
+    ],
+)
+def test_no_expression_costs_more_than_its_line_is_long(unit: str, stages: tuple[Stage, ...]) -> None:
+    # RE2 promises this; Python does not, and a test that hangs would prove nothing.
+    line = unit * (30_000 // len(unit))
+    slow = {}
+    for expression in expressions(stages):
+        pattern = compiled(expression)
+        started = time.monotonic()
+        sum(1 for _ in pattern.finditer(line))
+        slow[expression] = time.monotonic() - started
+    assert max(slow.values()) < 0.5, max(slow, key=slow.__getitem__)
 
 
 def test_go_reads_all_expressions_of_the_bundle(stages: tuple[Stage, ...]) -> None:
