@@ -184,7 +184,7 @@ class Judge:
         )
 
     def _components(self, wanted: Wanted, metrics: Iterable[Metric]) -> dict[str, Component]:
-        """Return the components that could say what is wanted; for a pattern of names, by the labels alone."""
+        """Return the components that could say what is wanted; for a pattern of names, by labels alone."""
         every = self.catalogue.components
         if wanted.name:
             return {metric.component: every[metric.component] for metric in metrics}
@@ -216,7 +216,7 @@ class Judge:
         return Reason(
             Cause.NOT_SAID,
             f"{titles} is scraped and has not said it yet",
-            f"it does: {condition}"
+            f"the catalogue says of it: {condition}"
             if condition
             else "it comes with the first such event, or your version has it not: "
             f"the catalogue knows {_versions(components)}",

@@ -192,13 +192,16 @@ def _parts(result: Result, window: Window, width: int, height: int) -> dict[str,
         case "heatmap":
             return {"picture": drawing.heatmap(_buckets(named), defaults, window, width, height)}
         case _:
-            names = tuple(_names(result, named))
+            # At most half of the card is for the legend.
+            most = min(_MOST_NAMES, max(2, height // 2 // _LEGEND_ROW - 1))
+            most -= len(named) > most
+            names = tuple(_names(result, named[:most]))
             height = max(height - _LEGEND_ROW * (len(names) + 1), _SHORTEST_PICTURE)
             return {
                 "picture": drawing.timeseries(_lines(named), defaults, window, width, height),
                 "calculations": tuple(map(_heading, _calculations(result, "legend"))),
                 "names": names,
-                "more": max(0, len(named) - _MOST_NAMES),
+                "more": max(0, len(named) - most),
             }
 
 
@@ -252,7 +255,7 @@ def _tiles(result: Result, named: Iterable[tuple[str, Series]], window: Window) 
 def _names(result: Result, named: Sequence[tuple[str, Series]]) -> Iterator[Name]:
     unit = str(result.panel.defaults.get("unit", "none"))
     decimals = result.panel.defaults.get("decimals")
-    for place, (name, series) in enumerate(named[:_MOST_NAMES]):
+    for place, (name, series) in enumerate(named):
         numbers = tuple(
             show(calculate(one, series), unit, decimals) for one in _calculations(result, "legend")
         )

@@ -65,13 +65,13 @@ def steps(defaults: Mapping[str, Any]) -> tuple[tuple[float, str], ...]:
 
 def look(value: float | str, defaults: Mapping[str, Any]) -> Look:
     """Return how a panel shows a value: by its mappings, else by its thresholds."""
-    key = f"{value:g}" if isinstance(value, float) else value
+    key = value if isinstance(value, str) else f"{value:g}"
     for mapping in defaults.get("mappings", ()):
         options = mapping.get("options", {})
         if mapping.get("type") == "value" and key in options:
             return Look(css(str(options[key].get("color", ""))), str(options[key].get("text", "")))
     colour = _OTHERWISE
-    if isinstance(value, float):
+    if not isinstance(value, str):
         for least, its_colour in steps(defaults):
             if value >= least:
                 colour = its_colour

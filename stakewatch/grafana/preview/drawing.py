@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from stakewatch.grafana.preview.colours import look, of_series, steps
 from stakewatch.grafana.preview.scale import number_marks, time_marks
-from stakewatch.grafana.preview.units import show
+from stakewatch.grafana.preview.units import BINARY, show
 from stakewatch.grafana.preview.window import Window
 
 MOST_LINES = 40
@@ -17,11 +17,14 @@ MOST_BANDS = 24
 _BOTTOM = 20
 _TOP = 6
 _RIGHT = 10
-_LETTER = 6.4
+_LETTER = 5.9
+_DIGIT = 6.8
 _PIXELS_OF_A_MARK = 34
 _PIXELS_OF_A_TIME = 90
 _HOT = (224, 122, 31)
 _LARGEST = 1e300
+# What is closer together is one number.
+_SMALLEST_SPAN = 1e-12
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class _Area:
         return self.left + (self.right - self.left) * (moment - self.start) / (self.end - self.start)
 
     def y(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
+        share = (_bounded(value) - self.low) / (self.high - self.low)
         return self.bottom - (self.bottom - self.top) * min(max(share, -0.02), 1.02)
 
 
@@ -65,9 +68,10 @@ def timeseries(
     thresholds = () if custom.get("thresholdsStyle", {}).get("mode", "off") == "off" else steps(defaults)
     low, high = _span(drawn, defaults, from_zero=stacked or custom.get("drawStyle") == "bars")
     unit = str(defaults.get("unit", "none"))
-    marks = number_marks(low, high, max(2, (height - _BOTTOM) // _PIXELS_OF_A_MARK))
+    most = max(2, (height - _BOTTOM) // _PIXELS_OF_A_MARK)
+    marks = number_marks(low, high, most, binary=unit in BINARY)
     texts = [show(mark, unit) for mark in marks]
-    left = 8 + _LETTER * max((len(text) for text in texts), default=1)
+    left = 8 + _DIGIT * max((len(text) for text in texts), default=1)
     area = _Area(left, width - _RIGHT, _TOP, height - _BOTTOM, window.start, window.end, low, high)
     parts = [*_grid(area, zip(marks, texts, strict=True)), *_time_axis(area)]
     # The first series is drawn last, over the others.
@@ -145,7 +149,7 @@ def heatmap(
         below = here
     unit = str(defaults.get("unit", "none"))
     texts = ["∞" if math.isinf(bound) else show(bound, unit) for bound, _ in ordered]
-    left = 8 + _LETTER * max((len(text) for text in texts), default=1)
+    left = 8 + _DIGIT * max((len(text) for text in texts), default=1)
     area = _Area(
         left, width - _RIGHT, _TOP, height - _BOTTOM, window.start, window.end, 0, max(len(ordered), 1)
     )
@@ -177,7 +181,7 @@ def gauge(value: float, defaults: Mapping[str, Any], low: float, high: float) ->
     filled = _arc(0, _share(value, low, high), 78, 18, seen.colour) if math.isfinite(value) else ""
     rest = _arc(0, 1, 78, 18, "var(--edge)")
     return Markup(  # noqa: S704 - numbers and our own colours
-        f'<svg class="gauge" viewBox="0 0 200 112" aria-hidden="true">{rest}{filled}{rim}</svg>'
+        f'<svg class="dial" viewBox="0 0 200 112" aria-hidden="true">{rest}{filled}{rim}</svg>'
     )
 
 
@@ -206,9 +210,10 @@ def _span(lines: Iterable[Line], defaults: Mapping[str, Any], *, from_zero: bool
     low = min(low, 0.0) if from_zero else low
     margin = (high - low) * 0.05
     least, most = defaults.get("min"), defaults.get("max")
-    low = float(least) if least is not None else low - margin
+    lowest = 0.0 if from_zero and low == 0 else low - margin
+    low = float(least) if least is not None else lowest
     high = float(most) if most is not None else high + margin
-    if high > low:
+    if high - low > _SMALLEST_SPAN * max(abs(low), abs(high), _SMALLEST_SPAN):
         return low, high
     room = abs(low) * 0.05 or 1.0
     return (low, low + room) if least is not None else (low - room, low + room)
@@ -280,7 +285,7 @@ def _stretches(points: Sequence[tuple[float, float]], window: Window) -> Iterato
 def _grid(area: _Area, marks: Iterable[tuple[float, str]]) -> Iterator[str]:
     for value, text in marks:
         y = area.y(value)
-        yield f'<line class="grid" x1="{area.left:.1f}" x2="{area.right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<line class="mark" x1="{area.left:.1f}" x2="{area.right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield _mark(area, value, text)
 
 

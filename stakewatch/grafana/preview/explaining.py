@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from stakewatch.catalogue.inventory import Catalogue
-from stakewatch.errors import StakewatchError
 from stakewatch.grafana.fleet import survey
 from stakewatch.grafana.preview.results import Answer, Result
-from stakewatch.grafana.reasons import Judge
-from stakewatch.grafana.remote import Remote
+from stakewatch.grafana.reasons import Judge, Reason
+from stakewatch.grafana.remote import RefusedError, Remote
 from stakewatch.grafana.supply import Records, State, Wanted, present, records_of, supply_of, wanted_by
 from stakewatch.promql import PromqlError, parse, selectors
 from stakewatch.rules.files import RuleFile
@@ -57,7 +56,7 @@ class Explainer:
     def _loaded(self) -> frozenset[str]:
         try:
             return frozenset(rule.name for rule in self.remote.rules())
-        except StakewatchError:
+        except RefusedError:
             # Some services keep their rules to themselves: then what is there counts.
             return frozenset()
 
@@ -76,8 +75,11 @@ class Explainer:
         there = present(self.remote, wanted, self._judge.fleet.names, self.at)
         supply = supply_of(expression, there.__contains__, self._recorded)
         if supply.state is State.LACKING:
+            lacks: dict[Reason, list[str]] = {}
             for lack in map(self._judge.lack, supply.lacks):
-                yield Why(f"{lack.wanted.selector}: {lack.reason.said}", lack.reason.mend)
+                lacks.setdefault(lack.reason, []).append(lack.wanted.name or lack.wanted.selector)
+            for reason, names in lacks.items():
+                yield Why(f"{_listed(names)}: {reason.said}", reason.mend)
             return
         yield from self._filtered(answer.expression)
 
@@ -90,6 +92,15 @@ class Explainer:
             own = expression[node.start : node.braces_end if node.braces_end >= 0 else node.end]
             if not self.remote.query(f"count({own})", self.at):
                 found = True
-                yield Why(f"{' '.join(text.split())} finds nothing: no series has these labels now")
+                if selector.metric_names == ("ALERTS",):
+                    yield Why("no alert of those that it asks for fires now")
+                else:
+                    yield Why(f"{' '.join(text.split())} finds nothing: no series has these labels now")
         if not found:
             yield Why("all that it reads is there, and nothing meets its condition now")
+
+
+def _listed(names: list[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    more = len(distinct) - _MOST
+    return ", ".join(distinct[:_MOST]) + (f" and {more} more" if more > 0 else "")

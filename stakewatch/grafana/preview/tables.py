@@ -105,7 +105,7 @@ def _overrides(content: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
 
 def _cell(value: str | float, options: Mapping[str, Any]) -> Cell:
     coloured = "custom.cellOptions" in options
-    if isinstance(value, float):
+    if not isinstance(value, str):
         seen = look(value, options)
         text = seen.text or show(value, str(options.get("unit", "none")), options.get("decimals"))
         return Cell(text, seen.colour if coloured or seen.text else "")
@@ -121,6 +121,6 @@ def _sorted(rows: list[_Row], content: Mapping[str, Any], names: Mapping[str, st
 
 
 def _order(value: str | float) -> tuple[bool, float, str]:
-    if isinstance(value, float):
+    if not isinstance(value, str):
         return False, -math.inf if math.isnan(value) else value, ""
     return True, 0.0, value

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+# Units whose round numbers are powers of two.
+BINARY = frozenset({"bytes", "Bps", "binBps", "binbps"})
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _DECIMAL = ("", "K", "M", "G", "T", "P")
 _THOUSAND = 1000
@@ -27,6 +29,7 @@ _Show = Callable[[float, int | None], str]
 
 def show(value: float, unit: str, decimals: int | None = None) -> str:
     """Return a number in a unit; NaN and the infinite are words."""
+    value = float(value)
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
     if unit in _SHOWN:
@@ -42,7 +45,8 @@ def _plain(value: float, decimals: int | None) -> str:
         return f"{value:.{decimals}f}"
     if value.is_integer() and abs(value) < _LARGEST_EXACT:
         return str(int(value))
-    return f"{value:.4g}" if abs(value) < _FOUR_DIGITS else f"{value:.0f}"
+    whole = _FOUR_DIGITS <= abs(value) < _LARGEST_EXACT
+    return f"{value:.0f}" if whole else f"{value:.4g}"
 
 
 def _short(value: float, decimals: int | None) -> str:

@@ -62,7 +62,7 @@ def scraping(
     """Run a Prometheus that has scraped both, with these target labels, and has loaded these rules."""
     with origin() as address:
         configuration = {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "global": {"scrape_interval": "1s", "evaluation_interval": "5s"},
             "rule_files": list(rules),
             "scrape_configs": [
                 {
