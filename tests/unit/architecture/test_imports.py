@@ -17,7 +17,7 @@ ALLOWED = {
     "exporter": {"bundle", "ethereum"},
     "grafana": {"bundle", "catalogue", "promql", "rules"},
     "kubernetes": {"bundle", "grafana", "rules"},
-    "logs": {"bundle", "kubernetes", "promql"},
+    "logs": {"bundle", "catalogue", "kubernetes", "promql"},
     "programs": set[str](),
     "promql": {"programs"},
     "publishing": {"bundle", "programs", "promql", "rules"},
