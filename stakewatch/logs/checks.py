@@ -6,9 +6,12 @@ from stakewatch.bundle.checks import Finding, check
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
 from stakewatch.logs import recording_checks as recording_checks  # noqa: PLC0414 - it registers its checks
+from stakewatch.logs.compilation import stages_of
+from stakewatch.logs.interpretation import interpret
 from stakewatch.logs.loki_configuration import loki_files, retention_problems
 from stakewatch.logs.pipelines import load_pipelines, pipelines_path
 from stakewatch.logs.rendering import compare, rendered
+from stakewatch.logs.samples import load_samples, samples_path
 
 
 @check("logs/generated", "A file of loki/ that is not what its pipelines make.")
@@ -23,6 +26,21 @@ def generated_files(bundle: Bundle, _configuration: Configuration) -> Iterator[F
         for difference in compare(files, path.parent):
             mend = "run `stakewatch logs render` and commit what it writes"
             yield Finding(difference.path, 1, f"the file {difference.what}", mend)
+
+
+@check("logs/samples", "A sample line that its pipeline reads otherwise than it says.")
+def samples(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
+    """Yield the differences of each line of tests/samples/logs from what its pipeline makes of it.
+
+    Raises InputError when the pipelines or a file of samples are wrong.
+    """
+    path = pipelines_path(bundle)
+    if path.is_file():
+        stages = stages_of(load_pipelines(path))
+        for sample in load_samples(samples_path(bundle)):
+            for difference in sample.differences(interpret(stages, sample.entry())):
+                mend = "mend its pipeline in loki/pipelines.yaml, or what is expected"
+                yield Finding(sample.path, sample.number, difference, mend)
 
 
 @check("logs/retention", "A Loki that keeps logs less than 90 days, or for ever.")

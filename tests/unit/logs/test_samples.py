@@ -1,15 +1,19 @@
 """Lines of real programs, and what the bundle's pipelines read from them."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from stakewatch.bundle.configuration import Configuration
+from stakewatch.bundle.folder import Bundle
 from stakewatch.errors import InputError
+from stakewatch.logs import checks
 from stakewatch.logs.interpretation import Entry, interpret
 from stakewatch.logs.pipelines import Pipelines
-from stakewatch.logs.samples import Sample, load_samples
+from stakewatch.logs.samples import Sample, load_samples, samples_path
 from stakewatch.logs.stages import Stage
 
 FOLDER = Path(__file__).parents[2] / "samples" / "logs"
@@ -121,6 +125,20 @@ def test_a_sample_file_that_is_wrong_says_so(text: str, what: str, tmp_path: Pat
     (tmp_path / "wrong.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=what):
         load_samples(tmp_path)
+
+
+def test_the_check_finds_a_line_that_is_read_otherwise(tmp_path: Path) -> None:
+    bundle = Bundle(tmp_path)
+    (tmp_path / "loki").mkdir()
+    folder = samples_path(bundle)
+    folder.mkdir(parents=True)
+    assert list(checks.samples(bundle, Configuration())) == []
+    shutil.copyfile(FOLDER.parents[2] / "loki" / "pipelines.yaml", tmp_path / "loki" / "pipelines.yaml")
+    text = (FOLDER / "reth.yaml").read_text(encoding="utf-8")
+    (folder / "reth.yaml").write_text(text.replace("peers: 9}", "peers: 8}"), encoding="utf-8")
+    (found,) = checks.samples(bundle, Configuration())
+    assert found.message == "peers is 9, expected 8"
+    assert "connected_peers=9" in text.splitlines()[found.line - 1]
 
 
 def test_a_folder_without_samples_has_none(tmp_path: Path) -> None:
