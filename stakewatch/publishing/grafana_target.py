@@ -45,6 +45,8 @@ _REPEATED = (
     "withCredentials",
     "isDefault",
 )
+_PROVISIONED = "Grafana loads it from a file (provisioning) and lets nobody else change it"
+_ONE_WAY_ONLY = "publish it in one way only: remove it from Grafana's provisioning, or from here"
 _PLAN_AGAIN = "somebody saved it after the plan was made: plan again to see what"
 
 
@@ -224,86 +226,65 @@ class GrafanaTarget:
     def put(self, item: Item, live: LiveItem | None, report: Report) -> str:
         """Create or change the object, `live` being the version that is replaced."""
         report("Grafana's answer")
-        if item.kind == FOLDER:
-            return self._put_folder(item, live)
-        if item.kind == DATA_SOURCE:
-            return self._put_data_source(item, live)
-        return self._put_dashboard(item, live)
+        puts = {FOLDER: self._put_folder, DATA_SOURCE: self._put_data_source, DASHBOARD: self._put_dashboard}
+        try:
+            return puts[item.kind](item, live)
+        except ApiError as error:
+            raise error.about(item, self._mend(error, item)) from error
 
     def _put_folder(self, item: Item, live: LiveItem | None) -> str:
         title: str = json.loads(item.text)["title"]
-        try:
-            if live is None:
-                grafana.create_folder(self._api, item.name, title)
-                return "created"
-            grafana.rename_folder(self._api, item.name, title, int(live.version))
-        except ApiError as error:
-            if error.code == "version-mismatch":
-                raise _worded(error, item, _PLAN_AGAIN) from error
-            if error.status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
-                mend = f"another folder has this title: rename it, or write another `folder` in {self._place}"
-                raise _worded(error, item, mend) from error
-            raise
+        if live is None:
+            grafana.create_folder(self._api, item.name, title)
+            return "created"
+        grafana.rename_folder(self._api, item.name, title, int(live.version))
         return "renamed"
 
     def _put_data_source(self, item: Item, live: LiveItem | None) -> str:
         wanted = json.loads(item.text)
-        try:
-            if live is None:
-                grafana.create_data_source(self._api, {**wanted, "uid": item.name})
-                return "created"
-            there = grafana.find_data_source(self._api, item.name)
-            if there is None:
-                grafana.create_data_source(self._api, {**wanted, "uid": item.name})
-                return "created again"
-            if there.read_only:
-                raise _provisioned(item, "a file")
-            if str(there.version) != live.version:
-                raise StakewatchError("it has been changed", where=str(item), mend=_PLAN_AGAIN)
-            details = {**(there.content.get("jsonData") or {}), **wanted["jsonData"]}
-            grafana.change_data_source(
-                self._api, item.name, {**_writable(there), **wanted, "jsonData": details}
-            )
-        except ApiError as error:
-            if error.status == HTTPStatus.CONFLICT:
-                mend = f"another data source has this name: rename it, or write another name in {self._place}"
-                raise _worded(error, item, mend if live is None else _PLAN_AGAIN) from error
-            raise
+        there = None if live is None else grafana.find_data_source(self._api, item.name)
+        if live is None or there is None:
+            grafana.create_data_source(self._api, {**wanted, "uid": item.name})
+            return "created"
+        if there.read_only:
+            raise StakewatchError(_PROVISIONED, where=str(item), mend=_ONE_WAY_ONLY)
+        if str(there.version) != live.version:
+            raise StakewatchError("it has been changed by someone else", where=str(item), mend=_PLAN_AGAIN)
+        details = {**(there.content.get("jsonData") or {}), **wanted["jsonData"]}
+        grafana.change_data_source(self._api, item.name, {**_writable(there), **wanted, "jsonData": details})
         return "changed"
 
     def _put_dashboard(self, item: Item, live: LiveItem | None) -> str:
         content, folder_uid = dashboard_content(item)
-        try:
-            version = grafana.save_dashboard(
-                self._api,
-                content,
-                folder_uid=folder_uid,
-                version=0 if live is None else int(live.version),
-                message=saving_message(content),
-            )
-        except ApiError as error:
-            raise self._explained(error, item) from error
+        version = grafana.save_dashboard(
+            self._api,
+            content,
+            folder_uid=folder_uid,
+            version=0 if live is None else int(live.version),
+            message=saving_message(content),
+        )
         return f"saved as version {version}"
 
-    def _explained(self, error: ApiError, item: Item) -> StakewatchError:
-        """Return the error of a saving with what to do about it."""
-        if error.status == HTTPStatus.PRECONDITION_FAILED:
-            mends = {
-                "version-mismatch": _PLAN_AGAIN,
-                "name-exists": "another dashboard of the folder has this title: rename or delete that one",
-                "plugin-dashboard": "a plugin brings this uid: give the Board another",
-            }
-            return _worded(error, item, mends.get(error.code, "plan again"))
+    def _mend(self, error: ApiError, item: Item) -> str | None:
+        """Return what to do about a refusal that means something of its own here."""
         reason = error.reason.lower()
-        if error.status == HTTPStatus.BAD_REQUEST and "provisioned" in reason:
-            return _provisioned(item, "a file")
-        if error.status == HTTPStatus.FORBIDDEN and "quota" in reason:
-            return _worded(error, item, "delete dashboards that nobody needs, or ask for a larger quota")
-        if error.status == HTTPStatus.BAD_REQUEST and "folder not found" in reason:
-            return _worded(
-                error, item, f"the folder {quoted(self._title)} has to be there first: apply again"
-            )
-        return error
+        taken = {
+            FOLDER: f"another folder has this title: rename it, or write another folder in {self._place}",
+            DATA_SOURCE: f"another data source has this name: rename it, or change the one in {self._place}",
+            DASHBOARD: "another dashboard of the folder has this title: rename or delete that one",
+        }
+        mends = (
+            (error.code == "version-mismatch" or "updated by someone else" in reason, _PLAN_AGAIN),
+            (error.code == "plugin-dashboard", "a plugin brings this uid: give the Board another"),
+            (error.status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED), taken[item.kind]),
+            ("provisioned" in reason, _ONE_WAY_ONLY),
+            ("quota" in reason, "delete dashboards that nobody needs, or ask for a larger quota"),
+            (
+                "folder not found" in reason,
+                f"the folder {quoted(self._title)} has to be there first: see to its error, then apply again",
+            ),
+        )
+        return next((mend for holds, mend in mends if holds), None)
 
     def remove(self, live: LiveItem, report: Report) -> str:
         """Delete a dashboard or data source; a folder only when nothing is left in it."""
@@ -355,15 +336,3 @@ def _not_ours(board: grafana.Dashboard, *, known: bool) -> str:
     if known:
         return ""
     return f"somebody else's dashboard has this uid: {quoted(board.content.get('title'))}"
-
-
-def _provisioned(item: Item, source: str) -> StakewatchError:
-    return StakewatchError(
-        f"Grafana loads it from {source} (provisioning) and lets nobody else change it",
-        where=str(item),
-        mend="publish it in one way only: remove it from Grafana's provisioning, or from here",
-    )
-
-
-def _worded(error: ApiError, item: Item, mend: str) -> StakewatchError:
-    return StakewatchError(error.what, where=str(item), mend=mend)

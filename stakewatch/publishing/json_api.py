@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -53,6 +53,17 @@ class ApiError(StakewatchError):
         self.status = status
         self.reason = reason
         self.code = code
+
+    def about(self, subject: object, mend: str | None = None) -> Self:
+        """Return the same error as one that befell `subject`, with what to do about it in this case."""
+        return type(self)(
+            self.what,
+            where=f"{subject}, {self.where}",
+            mend=mend or self.mend,
+            status=self.status,
+            reason=self.reason,
+            code=self.code,
+        )
 
 
 class UnusableApiError(ApiError, UnusableTargetError):

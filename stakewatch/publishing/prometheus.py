@@ -58,7 +58,7 @@ class PrometheusTarget:
     def __init__(self, source: Source) -> None:
         options = source.destination.options
         self._built = source.bundle.build / "prometheus"
-        self._folder = Folder(Path(options["config_path"]))
+        self._folder = Folder(Path(options["config_path"]).resolve())
         self._place = source.destination.place
         self._pid_file = Path(options["pid_file"]) if "pid_file" in options else None
         url = options.get("url")
@@ -222,7 +222,7 @@ class PrometheusTarget:
         loaded = set(group_lines(loaded_groups(self._api), names))
         missing = [line for line in item.text.splitlines()[1:] if line not in loaded]
         if missing:
-            path = self._folder.path.resolve()
+            path = self._folder.path
             raise StakewatchError(
                 f"it loaded its configuration, but not these {len(missing)} rule groups: {missing[0]}, …",
                 where=self._api.url,

@@ -184,7 +184,8 @@ def test_a_provisioned_board_is_explained_in_the_plan_and_at_the_attempt(
     assert refused.live is not None
     assert refused.live.reason == "Grafana loads it from boards/geth.json (provisioning)"
     (error,) = publish(target(bundle, there), adopt=True).errors
-    assert "provisioning" in error
+    assert "dashboard geth" in error
+    assert "Cannot save provisioned dashboard" in error
     assert "publish it in one way only" in error
 
 
@@ -211,7 +212,9 @@ def test_a_folder_that_was_renamed_gets_its_title_back(bundle: Path, there: Fake
 def test_a_title_that_another_folder_has_is_explained(bundle: Path, there: FakeGrafana) -> None:
     there.folders["theirs"] = {"uid": "theirs", "title": "Stakewatch", "version": 1}
     errors = publish(target(bundle, there)).errors
-    assert "another folder has this title: rename it, or write another `folder`" in errors[0]
+    assert (
+        "another folder has this title: rename it, or write another folder in stakewatch.yaml:9" in errors[0]
+    )
     assert all('the folder "Stakewatch" has to be there first' in error for error in errors[1:])
     assert len(errors) == 3
 
@@ -369,6 +372,7 @@ def test_who_may_only_read_sees_the_plan_and_is_told_what_is_missing(
     result = publish(target(bundle, there))
     assert len(result.changed) == 3
     assert "Permissions needed: dashboards:create" in result.errors[0]
+    assert result.errors[0].startswith("folder stakewatch, POST ")
     assert (there.folders, there.dashboards) == ({}, {})
 
 
