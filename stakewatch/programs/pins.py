@@ -123,6 +123,18 @@ ALERTMANAGER = GoBuild(
     ),
     linker_flags=("-s", "-w", "-X", f"{_COMMON_VERSION}=0.31.1"),
 )
+LOKI = GoBuild(
+    folder="loki",
+    version="3.6.15",  # the last line that has Promtail
+    packages=MappingProxyType(
+        {
+            "loki": "github.com/grafana/loki/v3/cmd/loki",
+            "promtail": "github.com/grafana/loki/v3/clients/cmd/promtail",
+            "logcli": "github.com/grafana/loki/v3/cmd/logcli",
+        }
+    ),
+    linker_flags=("-s", "-w", "-X", "github.com/grafana/loki/v3/pkg/util/build.Version=3.6.15"),
+)
 PROMQL = GoBuild(folder="promql", version="0.315.0", packages=MappingProxyType({"stakewatch-promql": "."}))
 RULE_CLOCK = GoBuild(
     folder="ruleclock", version="0.315.0", packages=MappingProxyType({"stakewatch-ruleclock": "."})
@@ -206,6 +218,20 @@ _ALL = (
         source=KUBECONFORM,
         on_path=OnPath(("kubeconform",), r"^v(\d\S+)", Accepted("0.6", "1"), ("-v",)),
         file_name="kubeconform",
+    ),
+    *(
+        Program(
+            name=name,
+            purpose=purpose,
+            source=LOKI,
+            on_path=OnPath((name,), rf"^{name}, version (\S+)", Accepted("3.4", "4")),
+            file_name=name,
+        )
+        for name, purpose in (
+            ("loki", "keeps logs in tests, and records what its rules count"),
+            ("promtail", "ships logs in tests, as Alloy does"),
+            ("logcli", "asks Loki in a terminal"),
+        )
     ),
     Program(
         name="geth",

@@ -1,0 +1,147 @@
+"""`stakewatch logs trace` against a Loki that answers every query with the same lines."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+
+NOON = 1_795_000_000_000_000_000
+LINES = [
+    {
+        "stream": {
+            "cluster": "eks-1",
+            "role": "beacon",
+            "implementation": "teku",
+            "instance": "teku-1",
+            "level": "error",
+        },
+        "values": [
+            [
+                str(NOON),
+                "relay http://user:hunter2@relay/ refused\x1b[2J",
+                {"structuredMetadata": {"slot": "7"}},
+            ]
+        ],
+    },
+    {
+        "stream": {"cluster": "eks-2", "role": "proxy", "instance": "proxy-1"},
+        "values": [[str(NOON + 1), "GET"]],
+    },
+]
+
+
+@pytest.fixture
+def loki(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+    """Serve LINES, or what the list is changed to, at STAKEWATCH_LOKI_URL."""
+    served: list[object] = list(LINES)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"data": {"resultType": "streams", "result": served}}).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv("STAKEWATCH_LOKI_URL", f"http://127.0.0.1:{http.server_port}")
+        yield served
+        http.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("loki")
+def test_a_trace_is_a_table_in_order_of_time_with_secrets_masked(run: Run) -> None:
+    answer = run("logs", "trace", "--slot", "7")
+    assert answer.code == 0
+    assert "beacon teku teku-1 eks-1" in answer.out
+    assert answer.out.index("teku-1") < answer.out.index("proxy-1")
+    assert "relay http://<masked>@relay/ refused\N{REPLACEMENT CHARACTER}[2J" in answer.out
+    assert "hunter2" not in answer.out
+
+
+@pytest.mark.usefixtures("loki")
+def test_json_has_all_labels_metadata_and_nanoseconds(run: Run) -> None:
+    first, second = json.loads(run("logs", "trace", "--slot", "7", "--json").out)
+    assert first == {
+        "time": "2026-11-18T11:06:40.000000000Z",
+        "because": "slot",
+        "cluster": "eks-1",
+        "implementation": "teku",
+        "instance": "teku-1",
+        "level": "error",
+        "role": "beacon",
+        "metadata": {"slot": "7"},
+        "line": "relay http://<masked>@relay/ refused\N{REPLACEMENT CHARACTER}[2J",
+    }
+    assert second["time"] == "2026-11-18T11:06:40.000000001Z"
+
+
+def test_secrets_are_masked_outside_of_any_bundle_too(
+    run: Run, loki: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert loki
+    monkeypatch.chdir(tmp_path)
+    assert "hunter2" not in run("logs", "trace").out
+
+
+def test_nothing_found_is_said_and_is_no_error(run: Run, loki: list[object]) -> None:
+    loki.clear()
+    answer = run("logs", "trace", "--slot", "7")
+    assert (answer.code, answer.out) == (0, "")
+    assert "nothing was logged" in answer.err
+
+
+@pytest.mark.usefixtures("loki")
+def test_an_answer_that_was_cut_off_is_said(run: Run) -> None:
+    assert "there are more" in run("logs", "trace", "--most", "1").err
+
+
+@pytest.mark.usefixtures("loki")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--slot", "seven"],
+        ["--slot", "-1"],
+        ["--slot", "9" * 30],
+        ["--slot", "1", "--pubkey", "0x" + "a" * 96],
+        ["--pubkey", "0xabc"],
+        ["--since", "yesterday"],
+        ["--since", "1h", "--until", "2h"],
+        ["--cluster", 'x"} or {y="'],
+        ["--most", "0"],
+        ["--loki", "file:///etc/passwd"],
+        ["--token-file", "/nonexistent"],
+    ],
+)
+def test_what_cannot_be_meant_exits_with_2(run: Run, arguments: list[str]) -> None:
+    answer = run("logs", "trace", *arguments)
+    assert answer.code == 2
+    assert not answer.out
+
+
+@pytest.mark.usefixtures("loki")
+def test_a_key_may_be_written_without_0x_and_in_capitals(run: Run) -> None:
+    assert run("logs", "trace", "--pubkey", "A" * 96).code == 0
+
+
+def test_without_an_address_it_says_how_to_give_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STAKEWATCH_LOKI_URL", raising=False)
+    answer = run("logs", "trace")
+    assert answer.code == 2
+    assert "--loki" in answer.err
+
+
+def test_a_loki_that_is_away_exits_with_1(run: Run) -> None:
+    answer = run("logs", "trace", "--loki", "http://127.0.0.1:9")
+    assert answer.code == 1
+    assert "does not answer" in answer.err
