@@ -41,3 +41,9 @@ def destinations(document: Document, data: Mapping[str, Any]) -> tuple[Destinati
 
 def _option(key: str, value: Any, folder: Path) -> Any:  # noqa: ANN401 - whatever the schema allows
     return str(folder / value) if key.endswith(("_file", "_path")) else value
+
+
+def workspace_url(region: str, workspace: str) -> str:
+    """Return the base address of a workspace of Amazon Managed Service for Prometheus, before `/api/v1`."""
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://aps-workspaces.{region}.{domain}/workspaces/{workspace}"

@@ -3,7 +3,7 @@
 import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,7 +13,7 @@ from rich.text import Text
 from stakewatch.cli.options import bundle_option, configuration_option, json_option, opened
 from stakewatch.cli.output import console, print_json, progress_console
 from stakewatch.errors import InputError, StakewatchError
-from stakewatch.publishing.applying import Outcome, Progress
+from stakewatch.publishing.applying import Outcome, Outcomes, Progress
 from stakewatch.publishing.interruption import ending_in_order
 from stakewatch.publishing.plans import Change, Plan
 from stakewatch.publishing.presentation import outcome_line, outcomes_data, plan_data, plan_lines
@@ -22,7 +22,7 @@ from stakewatch.publishing.target import Target
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 # Yields the outcomes of changes at a target.
-Work = Callable[[Target, Sequence[Change], Progress], Iterator[Outcome]]
+Work = Callable[[Target, Sequence[Change], Progress], Outcomes]
 
 
 def publishing_options(command: _Command) -> _Command:
@@ -151,10 +151,11 @@ def _carried_out(
             def tell(change: Change, awaited: str) -> None:
                 report(f"{name}, {len(outcomes)} of {len(changes)} done", shown(str(change.item), awaited))
 
-            for outcome in work(target, changes, tell):
-                outcomes.append(outcome)
-                if not quiet:
-                    console().print(outcome_line(outcome), soft_wrap=True)
+            with closing(work(target, changes, tell)) as coming:
+                for outcome in coming:
+                    outcomes.append(outcome)
+                    if not quiet:
+                        console().print(outcome_line(outcome), soft_wrap=True)
     finally:
         failed = sum(1 for one in outcomes if one.error is not None)
         left = len(changes) - len(outcomes)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stakewatch.bundle.configuration import Configuration
+from stakewatch.bundle.destinations import workspace_url
 from stakewatch.bundle.validation import schema
 
 
@@ -22,8 +23,7 @@ class Workspace:
     @property
     def remote_write_url(self) -> str:
         """Where samples are posted to."""
-        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
-        return f"https://aps-workspaces.{self.region}.{domain}/workspaces/{self.identity}/api/v1/remote_write"
+        return f"{workspace_url(self.region, self.identity)}/api/v1/remote_write"
 
 
 def workspace_of(configuration: Configuration) -> Workspace | None:

@@ -2,10 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeAlias
 
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.objects import LiveItem
@@ -26,6 +27,10 @@ class Outcome:
     seconds: float
 
 
+# They come as they are known; whoever closes it gives up the rest.
+Outcomes: TypeAlias = Generator[Outcome, None, None]
+
+
 class _StoppedError(StakewatchError):
     """Raised in a worker that waits, when no more is to be done."""
 
@@ -40,7 +45,7 @@ def make_plan(name: str, kind: str, target: Target, report: Callable[[str], None
     return Plan(name=name, type=kind, where=target.where, changes=changes, flaws=tuple(flaws))
 
 
-def apply_changes(target: Target, changes: Sequence[Change], progress: Progress) -> Iterator[Outcome]:
+def apply_changes(target: Target, changes: Sequence[Change], progress: Progress) -> Outcomes:
     """Make each object what it should be and yield its outcome when it is known; those of one kind together.
 
     An object that fails keeps no other from being tried, unless the target itself cannot be used: then
@@ -53,7 +58,7 @@ def apply_changes(target: Target, changes: Sequence[Change], progress: Progress)
     return _carry_out(changes, put, target.workers, progress)
 
 
-def prune_changes(target: Target, leftovers: Sequence[Change], progress: Progress) -> Iterator[Outcome]:
+def prune_changes(target: Target, leftovers: Sequence[Change], progress: Progress) -> Outcomes:
     """Remove each leftover and yield its outcome, as `apply_changes` does."""
 
     def remove(change: Change, report: Callable[[str], None]) -> str:
@@ -73,7 +78,7 @@ def _carry_out(
     work: Callable[[Change, Callable[[str], None]], str],
     workers: int,
     progress: Progress,
-) -> Iterator[Outcome]:
+) -> Outcomes:
     stop = threading.Event()
 
     def one(change: Change) -> Outcome:

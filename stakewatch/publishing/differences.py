@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 _HIDDEN = "(hidden)"
 # A name that tells that its value is a secret, and a value that is not just the name of one elsewhere.
+_WORD = r"[\w.-]*(?:password|passwd|secret|token|api_?key|routing_key|service_key|credential)[\w.-]*"
+# In PromQL a label may have any name, so that `=` tells of a secret only where a line begins.
 _SECRET = re.compile(
-    r"(?P<name>[\w.-]*(?:password|passwd|secret|token|api_?key|routing_key|service_key|credential)[\w.-]*"
-    r"[\"']?\s*[:=]\s*)(?P<value>(?!\s*[\"']?(?:arn:|true\b|false\b|null\b|\{|\[|$))\S.*?)(?P<end>,?)$",
+    rf"(?P<name>{_WORD}[\"']?\s*:\s+|{_WORD}\":|^\s*{_WORD}\s*=\s*)"
+    r"(?P<value>(?!\s*[\"']?(?:arn:|true\b|false\b|null\b|\{|\[|$))\S.*?)(?P<end>,?)$",
     re.IGNORECASE,
 )
 _USER = re.compile(r"(?P<scheme>\w://)[^\s/@]+@")

@@ -142,7 +142,7 @@ def main() -> int:
     parser.add_argument("--sequences", type=int, default=500, help="random sequences (default: 500)")
     parser.add_argument("--step", type=int, default=1, help="kill at every STEPth call (default: each)")
     arguments = parser.parse_args()
-    console = Console(width=160) if not sys.stdout.isatty() else Console()
+    console = Console(width=120)
     bundle = Bundle(_REPOSITORY)
     started = time.monotonic()
     timed = plans()

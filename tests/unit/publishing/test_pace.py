@@ -1,0 +1,92 @@
+"""Calls keep to a rate, and work side by side keeps its order and ends at the first failure."""
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from stakewatch.publishing.pace import Pace, side_by_side
+
+
+class Clock:
+    """A clock that goes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def test_the_first_calls_begin_at_once_and_the_next_wait_their_second() -> None:
+    clock = Clock()
+    pace = Pace(3, clock=clock, sleep=clock.sleep)
+    begun = []
+    for _ in range(10):
+        pace.turn()
+        begun.append(clock.now)
+    assert begun[:3] == [100.0] * 3
+    assert all(later - earlier > 1 for earlier, later in zip(begun, begun[3:], strict=False))
+    assert begun[-1] < 104
+
+
+def test_after_a_rest_nothing_is_waited_for() -> None:
+    clock = Clock()
+    pace = Pace(1, clock=clock, sleep=clock.sleep)
+    pace.turn()
+    clock.now += 5
+    pace.turn()
+    assert clock.slept == []
+
+
+def test_threads_share_one_rate() -> None:
+    pace = Pace(5)
+    begun: list[float] = []
+    lock = threading.Lock()
+
+    def call() -> None:
+        pace.turn()
+        with lock:
+            begun.append(time.monotonic())
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    begun.sort()
+    assert all(later - earlier > 1 for earlier, later in zip(begun, begun[5:], strict=False))
+
+
+def test_a_rate_that_lets_nothing_through_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 calls a second"):
+        Pace(0)
+
+
+def test_results_come_in_the_order_of_what_they_are_of() -> None:
+    def slow_first(number: int) -> int:
+        time.sleep(0.01 if number == 0 else 0)
+        return number * 2
+
+    assert side_by_side(slow_first, range(20), workers=5) == [number * 2 for number in range(20)]
+    assert side_by_side(slow_first, [], workers=1) == []
+
+
+def test_after_the_first_failure_no_more_are_begun() -> None:
+    counter = itertools.count()
+
+    def fail(number: int) -> None:
+        next(counter)
+        if number == 3:
+            raise KeyError(number)
+        time.sleep(0.001)
+
+    with pytest.raises(KeyError):
+        side_by_side(fail, range(1000), workers=2)
+    assert next(counter) < 900
