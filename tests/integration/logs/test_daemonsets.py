@@ -15,8 +15,13 @@ FOLDER = Path(__file__).parents[3] / "loki" / "kubernetes"
 def flaws(path: Path, schemas: Path) -> dict[str, str]:
     """Return what kubeconform has against the objects of a file, by kind."""
     location = write_schemas(schemas)
-    command = [locate("kubeconform").path, "-strict", "-output", "json", "-schema-location", location, path]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(
+        [locate("kubeconform").path, "-strict", "-output", "json", "-schema-location", location, path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     return {one["kind"]: one["msg"] for one in json.loads(run.stdout)["resources"] or []}
 
 
