@@ -253,7 +253,7 @@ _ALL = (
         on_path=OnPath(
             file_names=("go",),
             pattern=r"^go version .*?\bgo(\d+\.\d+(?:\.\d+)?(?:(?:rc|beta)\d+)?)",
-            accepted=Accepted("1.26"),
+            accepted=Accepted("1.26.5"),
             arguments=("version",),
         ),
     ),
