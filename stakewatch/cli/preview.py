@@ -1,13 +1,12 @@
 """`stakewatch preview`: the boards on the data of a Prometheus, as pages that need no Grafana."""
 
 import sys
-import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stakewatch.bundle.folder import Bundle
 from stakewatch.cli.options import (
     bundle_option,
     configuration_option,
@@ -18,16 +17,12 @@ from stakewatch.cli.output import console, progress_console, shown
 from stakewatch.demo.quiet import WARM_UP_SECONDS, warmed_up
 from stakewatch.errors import InputError
 from stakewatch.grafana.extra import require_extra
-from stakewatch.grafana.remote import Remote, connect, scrape_interval
+from stakewatch.grafana.remote import connect
 from stakewatch.promql import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from stakewatch.grafana.preview.page import Preview
-    from stakewatch.grafana.preview.run import Board
 
-_INTERVAL_SECONDS = 15
 _LONGEST_SECONDS = 2 * 366 * 86_400
 
 
@@ -36,14 +31,14 @@ _LONGEST_SECONDS = 2 * 366 * 86_400
 @prometheus_options
 @click.option("--demo", is_flag=True, help="Start the demo's fleet and show that.")
 @click.option("--range", "duration", metavar="DURATION", help="How much to show (default: each board's).")
+@click.option("--choose", "choices", multiple=True, metavar="NAME=VALUE", help="A variable's value, a regex.")
 @click.option(
-    "--choose",
-    "choices",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A variable's value (a regular expression).",
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the pages go (default: build/preview).",
 )
-@click.option("--out", "folder", type=click.Path(path_type=Path), help="Default: build/preview.")
 @click.option("--fail-on-empty", is_flag=True, help="Exit 1 if a panel has no data and may not.")
 @bundle_option
 @configuration_option
@@ -68,7 +63,13 @@ def command(
     # Only now, so that a missing extra is a message and not a traceback.
     from stakewatch.grafana.preview.allowed import allowances_of  # noqa: PLC0415
     from stakewatch.grafana.preview.page import write_pages  # noqa: PLC0415
-    from stakewatch.grafana.preview.run import boards_of, choose_boards, not_allowed, outdated  # noqa: PLC0415
+    from stakewatch.grafana.preview.run import (  # noqa: PLC0415
+        boards_of,
+        choose_boards,
+        not_allowed,
+        outdated,
+        preview_now,
+    )
 
     chosen = dict(map(_choice, choices))
     seconds = None if duration is None else _seconds(duration)
@@ -76,40 +77,26 @@ def command(
     every = boards_of(bundle, configuration)
     allowances = allowances_of(bundle, every)
     boards = choose_boards(every, uids)
-    folder = folder or bundle.build / "preview"
     progress = progress_console()
-    if demo:
-        with warmed_up(bundle, bundle.build / "preview-demo", progress.print) as stack:
-            remote = connect(stack.prometheus.url)
-            previews = _ask(remote, boards, bundle, chosen, seconds or float(WARM_UP_SECONDS))
-    else:
-        remote = connect(prometheus_url, token_file=token_file)
-        previews = _ask(remote, boards, bundle, chosen, seconds)
-    index = write_pages(previews, folder, remote.url)
+    with ExitStack() as stack:
+        if demo:
+            fleet = stack.enter_context(warmed_up(bundle, bundle.build / "preview-demo", progress.print))
+            remote = connect(fleet.prometheus.url)
+            seconds = seconds or float(WARM_UP_SECONDS)
+        else:
+            remote = connect(prometheus_url, token_file=token_file)
+        status = stack.enter_context(progress.status("preview"))
+        previews = preview_now(remote, bundle, boards, status.update, seconds=seconds, chosen=chosen)
+    index = write_pages(previews, folder or bundle.build / "preview", remote.url)
     dead = not_allowed(previews, allowances)
     _print(previews, frozenset(dead))
     for one in outdated(previews, allowances):
-        progress.print(f"{one.board}: {one.panel} has data here, dashboards/empty.yaml allows none")
-    panels = sum(one.panel.kind != "row" for each in previews for one in each.board.results)
+        progress.print(f"{one.board}: {one.panel} has data here, and dashboards/empty.yaml allows none")
+    panels = sum(preview.panels for preview in previews)
     console().print(f"{len(previews)} boards, {panels} panels, {len(dead)} without data and without a reason")
     console().print(shown(index))
     if dead and fail_on_empty:
         sys.exit(1)
-
-
-def _ask(
-    remote: Remote, boards: "Sequence[Board]", bundle: Bundle, chosen: dict[str, str], seconds: float | None
-) -> "tuple[Preview, ...]":
-    from stakewatch.catalogue.inventory import load_catalogue  # noqa: PLC0415
-    from stakewatch.grafana.preview.explaining import Explainer  # noqa: PLC0415
-    from stakewatch.grafana.preview.run import Wish, preview  # noqa: PLC0415
-    from stakewatch.rules.files import load_rule_files  # noqa: PLC0415
-
-    end = time.time()
-    wish = Wish(end, scrape_interval(remote, _INTERVAL_SECONDS), seconds, chosen)
-    explainer = Explainer(remote, load_catalogue(bundle.catalogue), load_rule_files(bundle.rules), end)
-    with progress_console().status("preview") as status:
-        return preview(remote, boards, wish, explainer, status.update)
 
 
 def _print(previews: "tuple[Preview, ...]", dead: frozenset[tuple[str, str]]) -> None:

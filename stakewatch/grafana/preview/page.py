@@ -23,6 +23,11 @@ class Preview:
     why: Mapping[int, tuple[Why, ...]]
 
     @property
+    def panels(self) -> int:
+        """How many panels the board has, rows left out."""
+        return sum(result.panel.kind != "row" for result in self.board.results)
+
+    @property
     def file_name(self) -> str:
         """The name of its page."""
         return f"{self.board.uid}.html"

@@ -1,5 +1,6 @@
 """A run of the preview: the boards of a bundle, asked one after the other."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.problems import did_you_mean
+from stakewatch.catalogue.inventory import load_catalogue
 from stakewatch.errors import InputError
 from stakewatch.grafana.boardfile import variables
 from stakewatch.grafana.generation import generated, load_boards
@@ -16,9 +18,10 @@ from stakewatch.grafana.preview.allowed import Allowance
 from stakewatch.grafana.preview.explaining import Explainer
 from stakewatch.grafana.preview.page import Preview
 from stakewatch.grafana.preview.results import ask_board
-from stakewatch.grafana.preview.window import window_of
-from stakewatch.grafana.remote import Remote
+from stakewatch.grafana.preview.window import DEFAULT_INTERVAL_SECONDS, window_of
+from stakewatch.grafana.remote import Remote, scrape_interval
 from stakewatch.grafana.setting import setting_of
+from stakewatch.rules.files import load_rule_files
 
 Board = Mapping[str, Any]
 
@@ -56,6 +59,25 @@ def choose_boards(boards: Sequence[Board], uids: Sequence[str]) -> tuple[Board, 
             mend = did_you_mean(uid, sorted(by_uid), "there are")
             raise InputError(f"there is no board {uid!r}", where="BOARD", mend=mend)
     return tuple(by_uid[uid] for uid in dict.fromkeys(uids)) or tuple(boards)
+
+
+def preview_now(
+    remote: Remote,
+    bundle: Bundle,
+    boards: Sequence[Board],
+    report: Callable[[str], None],
+    *,
+    seconds: float | None = None,
+    chosen: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Preview, ...]:
+    """Ask every query of some boards of a bundle as of now.
+
+    `seconds` and `chosen` are a Wish's. Raises as `preview` does.
+    """
+    end = time.time()
+    wish = Wish(end, scrape_interval(remote, DEFAULT_INTERVAL_SECONDS), seconds, chosen)
+    explainer = Explainer(remote, load_catalogue(bundle.catalogue), load_rule_files(bundle.rules), end)
+    return preview(remote, boards, wish, explainer, report)
 
 
 def preview(
