@@ -1,5 +1,6 @@
 """The data file of the pipelines: what it says, and what is wrong with others."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from stakewatch.errors import InputError
 from stakewatch.logs.compilation import stages_of
 from stakewatch.logs.pipelines import Pipelines, load_pipelines
 from stakewatch.logs.stages import LabelsKept, Match, Stage, StructuredMetadata, Timestamp
+from tests.unit.logs import river
 
 ROOT = Path(__file__).parents[3]
 SMALL = """
@@ -134,3 +136,22 @@ def test_the_file_is_plain_yaml_for_other_readers_too(pipelines: Pipelines) -> N
     data = yaml.safe_load((ROOT / "loki" / "pipelines.yaml").read_text(encoding="utf-8"))
     assert list(data["secrets"].items()) == list(pipelines.secrets.items())
     assert len(data["pipelines"]) == len(pipelines.pipelines) + 1
+
+
+def test_the_page_names_every_program_field_and_class(pipelines: Pipelines) -> None:
+    page = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
+    for one in pipelines.pipelines:
+        roles = ", ".join(one.roles) or "platform"
+        assert f"| `{one.implementation}` | {roles} | {one.describes} |" in page
+    for field in pipelines.fields:
+        assert f"| `{field.name}` | {field.describes} |" in page
+    for name, describes in pipelines.error_classes.items():
+        assert f"| `{name}` | {describes} |" in page
+    for name in (*pipelines.labels, *pipelines.levels, *pipelines.secrets):
+        assert f"`{name}`" in page
+
+
+def test_the_alloy_of_the_page_is_well_formed() -> None:
+    page = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```alloy\n(.*?)```", page, re.DOTALL)
+    assert [block.name for block in river.read(snippet)] == ["loki.relabel", "loki.source.awsfirehose"]
