@@ -1,17 +1,16 @@
 """`stakewatch logs trace` against a Loki that answers every query with the same lines."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.conftest import Run
+from tests.unit.logs.fake_loki import FakeLoki, fake_loki
 
 NOON = 1_795_000_000_000_000_000
-LINES = [
+LINES: list[object] = [
     {
         "stream": {
             "cluster": "eks-1",
@@ -35,28 +34,17 @@ LINES = [
 ]
 
 
+def answer_of(streams: list[object]) -> tuple[int, str]:
+    return 200, json.dumps({"data": {"resultType": "streams", "result": streams}})
+
+
 @pytest.fixture
-def loki(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
-    """Serve LINES, or what the list is changed to, at STAKEWATCH_LOKI_URL."""
-    served: list[object] = list(LINES)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps({"data": {"resultType": "streams", "result": served}}).encode()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setenv("STAKEWATCH_LOKI_URL", f"http://127.0.0.1:{http.server_port}")
-        yield served
-        http.shutdown()
-        thread.join()
+def loki(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLoki]:
+    """Answer LINES to every query, at STAKEWATCH_LOKI_URL."""
+    with fake_loki() as server:
+        server.answer = answer_of(LINES)
+        monkeypatch.setenv("STAKEWATCH_LOKI_URL", server.url)
+        yield server
 
 
 @pytest.mark.usefixtures("loki")
@@ -86,16 +74,16 @@ def test_json_has_all_labels_metadata_and_nanoseconds(run: Run) -> None:
     assert second["time"] == "2026-11-18T11:06:40.000000001Z"
 
 
+@pytest.mark.usefixtures("loki")
 def test_secrets_are_masked_outside_of_any_bundle_too(
-    run: Run, loki: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert loki
     monkeypatch.chdir(tmp_path)
     assert "hunter2" not in run("logs", "trace").out
 
 
-def test_nothing_found_is_said_and_is_no_error(run: Run, loki: list[object]) -> None:
-    loki.clear()
+def test_nothing_found_is_said_and_is_no_error(run: Run, loki: FakeLoki) -> None:
+    loki.answer = answer_of([])
     answer = run("logs", "trace", "--slot", "7")
     assert (answer.code, answer.out) == (0, "")
     assert "nothing was logged" in answer.err

@@ -1,66 +1,23 @@
 """Loki's HTTP API against a server that answers what a Loki, or something else, would."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch.logs.loki_api import Address, LogLine, find_lines
+from tests.unit.logs.fake_loki import FakeLoki, fake_loki
 
 QUERY = '{role="beacon"}'
 
 
-class FakeLoki:
-    """Answers log queries over `lines` (time, text), by pages, unless `answer` is something else."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[int, str]] = []
-        self.answer: tuple[int, str] | None = None
-        self.redirect = ""
-        self.requests: list[tuple[str, dict[str, str]]] = []
-        self.url = ""
-
-    def respond(self, path: str) -> tuple[int, str]:
-        if self.answer is not None:
-            return self.answer
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
-        start, end, limit = int(asked["start"]), int(asked["end"]), int(asked["limit"])
-        page = [[str(at), text] for at, text in sorted(self.lines) if start <= at < end][:limit]
-        return 200, json.dumps(
-            {"data": {"resultType": "streams", "result": [{"stream": {"role": "beacon"}, "values": page}]}}
-        )
-
-
 @pytest.fixture
 def server() -> Iterator[FakeLoki]:
-    fake = FakeLoki()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            fake.requests.append((self.path, dict(self.headers)))
-            status, body = fake.respond(self.path)
-            self.send_response(status)
-            if fake.redirect:
-                self.send_header("Location", fake.redirect)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, args=(0.01,))
-        thread.start()
-        fake.url = f"http://127.0.0.1:{http.server_port}"
-        yield fake
-        http.shutdown()
-        thread.join()
+    with fake_loki() as server:
+        yield server
 
 
 def test_lines_come_in_order_with_labels_and_metadata(server: FakeLoki) -> None:
