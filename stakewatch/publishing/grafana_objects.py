@@ -78,7 +78,7 @@ def data_source_content(options: Mapping[str, Any], *, version: str, signature_t
         "name": options.get("name", "stakewatch"),
         "type": data_source_type(signed=region is not None, version=version),
         "access": "proxy",
-        "url": options["url"],
+        "url": options["url"].rstrip("/"),
         "jsonData": details,
     }
 
