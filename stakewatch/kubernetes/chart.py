@@ -15,8 +15,19 @@ def chart_schema() -> dict[str, Any]:
 
     Its source and version stand in chart_values.json, where null is a part that is not looked into.
     """
+    return {**_schema(_content()["keys"]), "type": ["object", "null"]}
+
+
+def chart_version() -> str:
+    """Return the version of the chart whose values are known."""
+    return str(_content()["version"])
+
+
+@cache
+def _content() -> dict[str, Any]:
     text = resources.files("stakewatch.kubernetes").joinpath("chart_values.json").read_text(encoding="utf-8")
-    return {**_schema(json.loads(text)["keys"]), "type": ["object", "null"]}
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def _schema(keys: dict[str, Any] | None) -> dict[str, Any]:
