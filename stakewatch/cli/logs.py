@@ -27,10 +27,10 @@ from stakewatch.logs.trace import (
     TimeLine,
     component,
     masking,
-    parse_duration,
     shown,
     trace,
 )
+from stakewatch.promql import parse_duration
 
 _LEVEL_STYLES = {"warn": "yellow", "error": "red", "fatal": "bold red"}
 _NUMBER = re.compile(r"\d{1,19}")
@@ -49,7 +49,7 @@ def command() -> None:
 @click.option(
     "--since", default="1h", show_default=True, metavar="TIME", help="How far back, such as 90s, 15m, 2h, 7d."
 )
-@click.option("--until", default="", metavar="TIME", help="Up to how long ago (default: now).")
+@click.option("--until", default="0", metavar="TIME", help="Up to how long ago (default: now).")
 @click.option("--cluster", default="", help="Only of this cluster.")
 @click.option("--network", default="", help="Only of this network.")
 @click.option(
@@ -94,8 +94,8 @@ def trace_command(
     """
     now = time.time_ns()
     question = Question(
-        start_ns=now - parse_duration(since) * SECOND,
-        end_ns=now - (parse_duration(until) * SECOND if until else 0),
+        start_ns=now - _nanoseconds(since),
+        end_ns=now - _nanoseconds(until),
         slot=None if slot is None else _slot(slot),
         pubkey=None if pubkey is None else _pubkey(pubkey),
         cluster=cluster,
@@ -138,6 +138,10 @@ def render_command(bundle_folder: Path, *, only_check: bool) -> None:
     if differences:
         progress_console().print("run `stakewatch logs render` and commit what it writes", soft_wrap=True)
         sys.exit(1)
+
+
+def _nanoseconds(duration: str) -> int:
+    return round(parse_duration(duration) * SECOND)
 
 
 def _slot(text: str) -> int:

@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 import requests
 
+from stakewatch.bundle.problems import plain
 from stakewatch.errors import InputError, StakewatchError
 
 _PAGE = 1000
 _SECONDS = 60.0
-_SHOWN_CHARACTERS = 300
+_SHOWN_BYTES = 1200
 _WITH_METADATA = 3
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
@@ -134,7 +135,7 @@ def _page(
         ) from error
     if answer.status_code != HTTPStatus.OK:
         raise StakewatchError(
-            f"Loki answered {answer.status_code}: {_printable(answer.content)}",
+            f"Loki answered {answer.status_code}: {_said(answer.content)}",
             where=url,
             mend=_mend(answer.status_code),
         )
@@ -165,11 +166,9 @@ def _lines(answer: Any) -> Iterator[LogLine]:  # noqa: ANN401 - JSON
             )
 
 
-def _printable(content: bytes) -> str:
-    """Return the start of what a server said, in one line that no terminal takes for a command."""
-    text = content[: 4 * _SHOWN_CHARACTERS].decode("utf-8", errors="replace")
-    start = " ".join(text.split())[:_SHOWN_CHARACTERS]
-    return "".join(letter if letter.isprintable() else "?" for letter in start) or "nothing"
+def _said(content: bytes) -> str:
+    """Return the start of what a server said; it need not be what its headers claim."""
+    return plain(content[:_SHOWN_BYTES].decode("utf-8", errors="replace")) or "nothing"
 
 
 def _mend(status: int) -> str:

@@ -18,8 +18,6 @@ SECOND = 1_000_000_000
 _SLOT_SECONDS = 12
 _LARGEST_SLOT = 2**63 - 1
 _DIGITS = 7
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d{1,6})([smhd])")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _HEXADECIMAL = re.compile(r"(?:0x)?([0-9a-f]{7,})")
 _LOUD = "warn|error|fatal"
@@ -73,18 +71,6 @@ class TimeLine:
 
     moments: tuple[Moment, ...]
     cut_off: bool = False
-
-
-def parse_duration(text: str) -> int:
-    """Return the seconds of a duration such as 90s, 15m, 2h or 7d.
-
-    Raises InputError for anything else.
-    """
-    match = _DURATION.fullmatch(text)
-    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
-    if not seconds:
-        raise InputError(f"{text[:20]!r} is no duration", mend="write it like 90s, 15m, 2h or 7d")
-    return seconds
 
 
 def trace(question: Question, find: Find) -> TimeLine:

@@ -105,6 +105,8 @@ def test_an_answer_that_was_cut_off_is_said(run: Run) -> None:
         ["--pubkey", "0xabc"],
         ["--since", "yesterday"],
         ["--since", "1h", "--until", "2h"],
+        ["--since", "0"],
+        ["--since", "200y"],
         ["--cluster", 'x"} or {y="'],
         ["--most", "0"],
         ["--loki", "file:///etc/passwd"],

@@ -10,7 +10,6 @@ from stakewatch.logs.trace import (
     Question,
     component,
     names_key,
-    parse_duration,
     shown,
     trace,
 )
@@ -174,17 +173,6 @@ def test_one_answer_that_was_cut_off_is_told_of_the_whole() -> None:
 def test_a_question_that_cannot_be_meant_is_refused(changes: dict[str, int | str]) -> None:
     with pytest.raises(InputError):
         question(**changes)
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("2h", 7200), ("7d", 604800)])
-def test_durations_have_a_number_and_a_unit(text: str, seconds: int) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "0s", "5", "h", "-1h", "1w", "1h30m", "1.5h", "9999999h", "1h\n"])
-def test_other_durations_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match="no duration"):
-        parse_duration(text)
 
 
 def test_secrets_are_masked_and_terminal_commands_made_harmless() -> None:
