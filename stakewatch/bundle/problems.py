@@ -50,6 +50,12 @@ def named(path: object) -> str:
     return name if name.isprintable() else quoted(name, limit=len(name))
 
 
+def plain(text: object, *, limit: int = 300) -> str:
+    """Return what somebody else wrote on one line of bounded length that cannot steer a terminal."""
+    line = "".join(one if one.isprintable() else "?" for one in " ".join(str(text).split()))
+    return line if len(line) <= limit else line[:limit] + "…"
+
+
 def did_you_mean(word: str, known: Sequence[str], otherwise: str) -> str:
     """Return the question after the nearest of `known`, or `otherwise` with all of them when none is near."""
     near = difflib.get_close_matches(word[:100], known, n=1)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
-from stakewatch.publishing.aws import AwsError, Patience, Service, plain
+from stakewatch.publishing.aws import AwsError, Patience, Service
 from stakewatch.publishing.interruption import undisturbed
 from stakewatch.publishing.pace import Pace
 from stakewatch.publishing.target import UnusableTargetError

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
+from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.amp_limits import Place, Quotas, flaws, read_quotas
 from stakewatch.publishing.amp_objects import (
@@ -28,7 +29,7 @@ from stakewatch.publishing.amp_objects import (
     place_of_rule,
 )
 from stakewatch.publishing.amp_status import workspace_facts
-from stakewatch.publishing.aws import Access, AwsError, Patience, Service, client, open_session, pause, plain
+from stakewatch.publishing.aws import Access, AwsError, Patience, Service, client, open_session, pause
 from stakewatch.publishing.normal_form import normal_alertmanager, normal_rules
 from stakewatch.publishing.objects import Fact, Flaw, Item, LiveItem, State
 from stakewatch.publishing.pace import Pace, side_by_side

@@ -12,8 +12,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from requests.auth import AuthBase
 
+from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
-from stakewatch.publishing.aws import plain
 from stakewatch.publishing.json_api import Hints, JsonApi
 from stakewatch.publishing.objects import Fact
 from stakewatch.publishing.target import Report

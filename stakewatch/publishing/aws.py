@@ -15,13 +15,13 @@ from botocore import exceptions as botocore_errors
 from botocore.config import Config
 
 import stakewatch
+from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.pace import Pace
 from stakewatch.publishing.target import Report, UnusableTargetError
 
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 30
-_SHOWN_CHARACTERS = 400
 _EXPIRED = frozenset(
     {
         "ExpiredToken",
@@ -92,12 +92,6 @@ class AwsError(StakewatchError):
 
 class UnusableAwsError(AwsError, UnusableTargetError):
     """A failure that every other call would meet too: credentials, permission, region, connection."""
-
-
-def plain(text: object) -> str:
-    """Return what a service wrote, on one line, of bounded length and without what could steer a terminal."""
-    line = "".join(one if one.isprintable() else "?" for one in " ".join(str(text).split()))
-    return line if len(line) <= _SHOWN_CHARACTERS else line[:_SHOWN_CHARACTERS] + "…"
 
 
 class Service:

@@ -15,6 +15,7 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
+from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.target import UnusableTargetError
 
@@ -27,7 +28,6 @@ _ATTEMPTS = 3
 _ATTEMPTS_WHEN_LIMITED = 8
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0
-_SHOWN_CHARACTERS = 300
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PASSING = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 
@@ -224,7 +224,7 @@ class JsonApi:
                 where=where,
                 mend="is the server overloaded, or a firewall in between?",
             )
-        said = _shown(getattr(cause, "strerror", None) or str(cause))
+        said = plain(getattr(cause, "strerror", None) or str(cause))
         if isinstance(error, requests.exceptions.SSLError):
             return UnusableApiError(
                 f"TLS failed: {said}",
@@ -254,7 +254,7 @@ class JsonApi:
         kind: type[ApiError] = ApiError
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             kind = UnusableApiError
-            what = f"it sends us elsewhere ({status}): {_shown(answer.location or 'without saying where')}"
+            what = f"it sends us elsewhere ({status}): {plain(answer.location or 'without saying where')}"
             mend = "write the final address as url: with https:// and the path, if it has one"
         elif status == HTTPStatus.UNAUTHORIZED:
             kind, what, mend = UnusableApiError, f"not signed in (401){said}", self._hints.unauthorized
@@ -278,7 +278,7 @@ class JsonApi:
         except (ValueError, RecursionError) as error:
             kind = "a page" if answer.is_page else "no JSON"
             raise ApiError(
-                f"its answer is {kind}, it starts {_shown(answer.body[:40].decode(errors='replace'))!r}",
+                f"its answer is {kind}, it starts {plain(answer.body[:40].decode(errors='replace'))!r}",
                 where=where,
                 mend="is the url that of the API, with its path behind a proxy, if it has one?",
                 status=answer.status,
@@ -329,18 +329,12 @@ def _reason(answer: _Answer) -> tuple[str, str]:
     try:
         content = json.loads(answer.body)
     except (ValueError, RecursionError):
-        return _shown(answer.body.decode(errors="replace")), ""
+        return plain(answer.body.decode(errors="replace")), ""
     if not isinstance(content, dict):
         return "", ""
     # `message` is Grafana's, `error` that of Prometheus.
     said = content.get("message") or content.get("error") or ""
-    return _shown(str(said)), str(content.get("status") or "")
-
-
-def _shown(text: str) -> str:
-    """Return what a server wrote on one line of bounded length that cannot steer a terminal."""
-    line = "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))
-    return line if len(line) <= _SHOWN_CHARACTERS else line[:_SHOWN_CHARACTERS] + "…"
+    return plain(str(said)), str(content.get("status") or "")
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -10,8 +10,8 @@ from stakewatch.bundle.targets import target
 from stakewatch.publishing.amp_access import policies, remote_write
 
 _HEADING = """\
-Built from publish.{name} of stakewatch.yaml: put it into prometheus.yaml, beside external_labels with the label
-cluster (and __replica__ where two send the same).
+Built from publish.{name} of stakewatch.yaml: put it into prometheus.yaml, beside external_labels with the
+label cluster (and __replica__ where two send the same).
 """
 
 

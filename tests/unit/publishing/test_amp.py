@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 from stakewatch.errors import StakewatchError
+from stakewatch.publishing import amp
 from stakewatch.publishing.amp_objects import DEFINITION, NAMESPACE
 from stakewatch.publishing.applying import Outcome, apply_changes, make_plan
 from stakewatch.publishing.aws import Patience
+from stakewatch.publishing.pace import Pace
 from stakewatch.publishing.plans import Action, Plan
 from stakewatch.publishing.target import UnusableTargetError
 from tests.unit.publishing.amp_scene import DEFINITION as ROUTES
@@ -356,14 +358,28 @@ def test_many_namespaces_are_read_page_by_page(scene: Scene) -> None:
     assert scene.fake.operations.count("ListRuleGroupsNamespaces") == 4
 
 
-def test_calls_keep_to_the_documented_rate(scene: Scene) -> None:
-    for number in range(12):
-        scene.fake.write(f"stakewatch-{number}", rules(f"n{number}"), tags={"managed-by": "stakewatch"})
+def test_every_call_waits_for_its_turn_at_the_documented_rate(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[int] = []
+    turns: list[int] = []
+
+    class Counting(Pace):
+        def __init__(self, calls: int) -> None:
+            super().__init__(1_000_000)
+            rates.append(calls)
+
+        def turn(self) -> None:
+            turns.append(1)
+            super().turn()
+
+    monkeypatch.setattr(amp, "Pace", Counting)
     with scene.target(calls_per_second=10) as target:
-        target.live((), unheard)
-    times = [moment for moment, _ in scene.fake.calls]
-    assert len(times) > 12
-    assert all(later - earlier > 1.0 for earlier, later in zip(times, times[10:], strict=False))
+        plan = make_plan("amp", "amp", target, unheard, adopt=False)
+        list(apply_changes(target, plan.applied, lambda _change, _what: None))
+    # One for the workspace and one for Service Quotas, which counts by itself.
+    assert rates == [10, 10]
+    assert len(turns) == len(scene.fake.calls) > 10
 
 
 def test_two_files_that_come_to_one_name_are_told(scene: Scene) -> None:

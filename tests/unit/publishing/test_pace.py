@@ -46,22 +46,16 @@ def test_after_a_rest_nothing_is_waited_for() -> None:
 
 
 def test_threads_share_one_rate() -> None:
-    pace = Pace(5)
-    begun: list[float] = []
-    lock = threading.Lock()
-
-    def call() -> None:
-        pace.turn()
-        with lock:
-            begun.append(time.monotonic())
-
-    threads = [threading.Thread(target=call) for _ in range(8)]
+    waits: list[float] = []
+    pace = Pace(5, clock=lambda: 100.0, sleep=waits.append)
+    threads = [threading.Thread(target=pace.turn) for _ in range(12)]
     for one in threads:
         one.start()
     for one in threads:
         one.join()
-    begun.sort()
-    assert all(later - earlier > 1 for earlier, later in zip(begun, begun[5:], strict=False))
+    assert len(waits) == 7
+    assert all(1 < wait < 1.5 for wait in sorted(waits)[:5])
+    assert all(2 < wait < 3 for wait in sorted(waits)[5:])
 
 
 def test_a_rate_that_lets_nothing_through_is_refused() -> None:
