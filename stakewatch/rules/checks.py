@@ -20,6 +20,7 @@ from stakewatch.rules.files import Rule, RuleFile, load_rule_files, rule_paths
 from stakewatch.rules.overriding import THRESHOLD
 from stakewatch.rules.pitfall_findings import pitfall_findings
 from stakewatch.rules.reference import alert_page, alert_reference
+from stakewatch.rules.rendering import template_findings
 from stakewatch.rules.series import Known, flaws
 
 SEVERITIES = ("critical", "warning", "info")
@@ -160,6 +161,12 @@ def rule_pitfalls(bundle: Bundle, _configuration: Configuration) -> Iterator[Fin
     """Yield the pitfalls that no waiver excuses, and waivers that excuse nothing or are out of date."""
     rule_files = load_rule_files(bundle.rules)
     yield from pitfall_findings(rule_files, load_catalogue(bundle.catalogue))
+
+
+@check("rules/templates", "A text of an alert that parses and cannot be filled in when it fires.")
+def templates(bundle: Bundle, _configuration: Configuration) -> Iterator[Finding]:
+    """Yield the templates that fail when Prometheus fills them in."""
+    yield from template_findings(load_rule_files(bundle.rules))
 
 
 @check("rules/runbook-queries", "A query in a runbook that does not parse, or reads what does not exist.")

@@ -12,15 +12,8 @@ from stakewatch.errors import InputError
 from stakewatch.promql import PromqlError
 from stakewatch.promql.errors import line_and_column
 from stakewatch.rules.files import Rule, RuleFile
-from stakewatch.rules.pitfalls import (
-    FINDERS,
-    Pitfall,
-    Surroundings,
-    pitfalls,
-    surroundings_of,
-    today,
-    waivers,
-)
+from stakewatch.rules.pitfall_surroundings import Pitfall, Surroundings, surroundings_of
+from stakewatch.rules.pitfalls import FINDERS, pitfalls, today, waivers
 
 
 def pitfall_findings(

@@ -1,14 +1,14 @@
 """Pitfalls: rules that parse, load and evaluate, and do not do what was meant."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 
 from stakewatch.bundle.problems import quoted
-from stakewatch.catalogue import Catalogue, Metric
-from stakewatch.promql import parse, parse_duration, walk, walk_with_ancestors
+from stakewatch.catalogue import Metric
+from stakewatch.promql import parse, parse_duration, walk
 from stakewatch.promql.tree import (
     AggregateExpr,
     BinaryExpr,
@@ -22,9 +22,9 @@ from stakewatch.promql.tree import (
     UnaryExpr,
     VectorSelector,
 )
-from stakewatch.rules.files import Rule, RuleFile
-from stakewatch.rules.result_labels import ResultLabels
-from stakewatch.rules.series import selects
+from stakewatch.rules import pitfalls_in_joins, pitfalls_in_texts, pitfalls_in_values
+from stakewatch.rules.files import Rule
+from stakewatch.rules.pitfall_surroundings import Finder, Pitfall, Surroundings, selectors_in
 
 SCRAPE_SECONDS = 15
 EVALUATION_SECONDS = 30
@@ -32,23 +32,10 @@ EVALUATION_SECONDS = 30
 _RATES = frozenset({"rate", "irate", "increase"})
 _OF_COUNTERS = ("_total", "_count", "_sum", "_bucket")
 _ABSENCES = frozenset({"absent", "absent_over_time"})
-_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_USED_LABEL = re.compile(r"\$labels\.(\w+)|\.Labels\.(\w+)|index\s+\$labels\s+\"([^\"]+)\"")
 _REGEX_SIGNS = re.compile(r"\.[*+]|\||\(\?")
 _DISABLE = re.compile(
     r"#\s*stakewatch disable (?P<code>[a-z-]+)(?P<reason>.*?)(?:\s+until (?P<until>\d{4}-\d{2}-\d{2}))?\s*$"
 )
-
-
-@dataclass(frozen=True)
-class Pitfall:
-    """One finding: `start` is where in the expression (-1: not there), `part` where in the rule."""
-
-    code: str
-    message: str
-    mend: str
-    start: int = -1
-    part: str = "expr"
 
 
 @dataclass(frozen=True)
@@ -65,27 +52,6 @@ class Waiver:
         return self.until is not None and today > self.until
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What is known beside the rule itself: the catalogue, and what labels expressions can yield."""
-
-    catalogue: Catalogue
-    result_labels: ResultLabels
-    recorded: frozenset[str]
-
-    def metrics(self, selector: VectorSelector) -> tuple[Metric, ...]:
-        """Return what the catalogue knows of a selected series; nothing where a rule records it."""
-        name = selector.metric_name
-        if name is None or name in self.recorded:
-            return ()
-        return tuple(
-            one for one in self.catalogue.find(name) if selects(selector.matchers, one, self.catalogue)
-        )
-
-
-Finder = Callable[[Rule, Expression, Surroundings], Iterator[Pitfall]]
-
-
 def pitfalls(rule: Rule, surroundings: Surroundings) -> Iterator[Pitfall]:
     """Yield what a rule does otherwise than was meant.
 
@@ -94,13 +60,6 @@ def pitfalls(rule: Rule, surroundings: Surroundings) -> Iterator[Pitfall]:
     expression = parse(rule.expression)
     for find in FINDERS.values():
         yield from find(rule, expression, surroundings)
-
-
-def surroundings_of(rule_files: Iterable[RuleFile], catalogue: Catalogue) -> Surroundings:
-    """Return what there is to know about some rule files."""
-    files = tuple(rule_files)
-    recorded = frozenset(rule.name for rule_file in files for rule in rule_file.records)
-    return Surroundings(catalogue, ResultLabels(files, catalogue), recorded)
 
 
 def waivers(lines: list[str], rule: Rule, end: int) -> Iterator[Waiver]:
@@ -165,7 +124,7 @@ def _rate_of_gauge(_rule: Rule, expression: Expression, surroundings: Surroundin
     for node in walk(expression):
         if not isinstance(node, Call) or node.function not in _RATES:
             continue
-        for selector in _selectors(node):
+        for selector in selectors_in(node):
             metrics = surroundings.metrics(selector)
             if metrics and not any(_grows(one, selector) for one in metrics):
                 yield Pitfall(
@@ -201,28 +160,6 @@ def _counter_compared(_rule: Rule, expression: Expression, surroundings: Surroun
             )
 
 
-def _label_lost(rule: Rule, _expression: Expression, surroundings: Surroundings) -> Iterator[Pitfall]:
-    """Find a label used in a text that no result can carry: the text has a hole."""
-    there = surroundings.result_labels.of_rule(rule)
-    texts = [(f"annotations.{name}", text) for name, text in rule.annotations.items()]
-    texts += [(f"labels.{name}", text) for name, text in rule.labels.items()]
-    for part, text in texts:
-        for name in dict.fromkeys(_used_labels(text)):
-            if name not in there:
-                yield Pitfall(
-                    "label-lost",
-                    f"no result carries the label {name} that {part.partition('.')[2]} shows",
-                    "keep it in `by (…)` or take it over with group_left (…)",
-                    part=part,
-                )
-
-
-def _used_labels(text: str) -> Iterator[str]:
-    for template in _TEMPLATE.findall(text):
-        for match in _USED_LABEL.finditer(template):
-            yield next(name for name in match.groups() if name)
-
-
 def _short_range(_rule: Rule, expression: Expression, _surroundings: Surroundings) -> Iterator[Pitfall]:
     """Find a rate over so few scrapes that it has no result when one is late."""
     for node in walk(expression):
@@ -252,7 +189,7 @@ def _short_for(rule: Rule, _expression: Expression, _surroundings: Surroundings)
 
 def _space_in_matcher(_rule: Rule, expression: Expression, _surroundings: Surroundings) -> Iterator[Pitfall]:
     """Find a label value with a space at its end: no label has it, and nothing is selected."""
-    for selector in _selectors(expression):
+    for selector in selectors_in(expression):
         for matcher in selector.matchers:
             if matcher.value != matcher.value.strip():
                 yield Pitfall(
@@ -265,7 +202,7 @@ def _space_in_matcher(_rule: Rule, expression: Expression, _surroundings: Surrou
 
 def _regex_as_text(_rule: Rule, expression: Expression, _surroundings: Surroundings) -> Iterator[Pitfall]:
     """Find a regular expression behind `=`: it is compared letter by letter."""
-    for selector in _selectors(expression):
+    for selector in selectors_in(expression):
         for matcher in selector.matchers:
             if matcher.operator in {"=", "!="} and _REGEX_SIGNS.search(matcher.value):
                 pattern = "=~" if matcher.operator == "=" else "!~"
@@ -298,68 +235,37 @@ def _quantile_without_le(
 
 def _rate_after_sum(_rule: Rule, expression: Expression, surroundings: Surroundings) -> Iterator[Pitfall]:
     """Find the rate of a sum of counters: one process restarts, the sum falls, and all is counted again."""
-    for node, ancestors in walk_with_ancestors(expression):
-        if not isinstance(node, SubqueryExpr) or not ancestors:
+    for node in walk(expression):
+        if not isinstance(node, Call) or node.function not in _RATES:
             continue
-        parent = ancestors[-1]
-        inside = node.expression
-        while isinstance(inside, ParenExpr):
-            inside = inside.expression
-        if (
-            isinstance(parent, Call)
-            and parent.function in _RATES
-            and isinstance(inside, AggregateExpr)
-            and inside.operator in {"sum", "avg"}
-            and any(
-                one.type == "counter" for each in _selectors(inside) for one in surroundings.metrics(each)
-            )
-        ):
+        argument = node.arguments[0]
+        summed: tuple[Expression, ...] = ()
+        if isinstance(argument, SubqueryExpr):
+            summed = (argument.expression,)
+        elif isinstance(argument, MatrixSelector):
+            summed = surroundings.records.get(argument.selector.metric_name or "", ())
+        if any(_sums_counters(one, surroundings) for one in summed):
             yield Pitfall(
                 "rate-after-sum",
-                f"{parent.function}() of a sum takes the restart of one process for a restart of all",
-                f"sum the {parent.function}(), not the other way round",
-                start=parent.start,
+                f"{node.function}() of a sum takes the restart of one process for a restart of all",
+                f"sum the {node.function}(), not the other way round",
+                start=node.start,
             )
 
 
-def _never_match(_rule: Rule, expression: Expression, _surroundings: Surroundings) -> Iterator[Pitfall]:
-    """Find two sides of different labels without `on` or `ignoring`: no pair is ever found."""
-    for node in walk(expression):
-        if not isinstance(node, BinaryExpr) or node.operator == "or" or node.matching is not None:
-            continue
-        left, right = _exact_labels(node.left), _exact_labels(node.right)
-        if left is None or right is None or left == right:
-            continue
-        yield Pitfall(
-            "never-match",
-            f"the left side has the labels ({', '.join(sorted(left))}), the right side "
-            f"({', '.join(sorted(right))}): no two are equal",
-            "say which labels must agree: `on (…)`",
-            start=node.operator_start,
-        )
-
-
-def _exact_labels(expression: Expression) -> frozenset[str] | None:
-    """Return the labels that every result of an aggregation has; None where that is not known."""
-    match expression:
-        case ParenExpr(expression=inner) | UnaryExpr(expression=inner):
-            return _exact_labels(inner)
-        case AggregateExpr(operator=operator) if operator in {"topk", "bottomk", "limitk", "limit_ratio"}:
-            return None
-        case AggregateExpr(grouping=None):
-            return frozenset()
-        case AggregateExpr(grouping=grouping) if grouping is not None and not grouping.without:
-            return frozenset(grouping.labels)
-        case BinaryExpr(left=left, right=NumberLiteral()):
-            return _exact_labels(left)
-        case _:
-            return None
-
-
-def _selectors(expression: Expression) -> Iterator[VectorSelector]:
-    for node in walk(expression):
-        if isinstance(node, VectorSelector):
-            yield node
+def _sums_counters(expression: Expression, surroundings: Surroundings) -> bool:
+    while isinstance(expression, ParenExpr):
+        expression = expression.expression
+    if not isinstance(expression, AggregateExpr) or expression.operator not in {"sum", "avg"}:
+        return False
+    inside = expression.expression
+    while isinstance(inside, ParenExpr):
+        inside = inside.expression
+    if not isinstance(inside, VectorSelector):
+        return False
+    metrics = surroundings.metrics(inside)
+    by_name = not metrics and (inside.metric_name or "").endswith(_OF_COUNTERS)
+    return by_name or any(one.type == "counter" for one in metrics)
 
 
 def _bare(expression: Expression) -> VectorSelector | None:
@@ -380,13 +286,14 @@ FINDERS: Mapping[str, Finder] = MappingProxyType(
         "always-fires": _always_fires,
         "rate-of-gauge": _rate_of_gauge,
         "counter-compared": _counter_compared,
-        "label-lost": _label_lost,
         "short-range": _short_range,
         "short-for": _short_for,
         "space-in-matcher": _space_in_matcher,
         "regex-as-text": _regex_as_text,
         "quantile-without-le": _quantile_without_le,
         "rate-after-sum": _rate_after_sum,
-        "never-match": _never_match,
+        **pitfalls_in_joins.FINDERS,
+        **pitfalls_in_texts.FINDERS,
+        **pitfalls_in_values.FINDERS,
     }
 )

@@ -6,10 +6,13 @@ from stakewatch.catalogue import Catalogue
 from stakewatch.promql import parse
 from stakewatch.promql.traversal import fold
 from stakewatch.promql.tree import (
+    NAME_LABEL,
     AggregateExpr,
     BinaryExpr,
     Call,
     Expression,
+    MatrixSelector,
+    ParenExpr,
     StringLiteral,
     VectorMatching,
     VectorSelector,
@@ -136,9 +139,21 @@ def _of_matching(matching: VectorMatching, left: Labels, right: Labels) -> Label
     return left.only(matching.labels) if matching.keyword == "on" else left.without(matching.labels)
 
 
+def _of_absence(argument: Expression) -> Labels:
+    """Return the labels of what is absent: those that the selector names with one value each."""
+    while isinstance(argument, ParenExpr):
+        argument = argument.expression
+    selector = argument.selector if isinstance(argument, MatrixSelector) else argument
+    if not isinstance(selector, VectorSelector):
+        return Labels()
+    return Labels(one.name for one in selector.matchers if one.operator == "=" and one.name != NAME_LABEL)
+
+
 def _of_call(node: Call, inside: tuple[Labels, ...]) -> Labels:
-    if node.function in {"absent", "absent_over_time", "scalar", "vector", "time"}:
-        return inside[0] if node.function.startswith("absent") else Labels()
+    if node.function in {"absent", "absent_over_time"}:
+        return _of_absence(node.arguments[0])
+    if node.function in {"scalar", "vector", "time"}:
+        return Labels()
     found = Labels()
     for one in inside:
         found |= one

@@ -8,7 +8,8 @@ import pytest
 from stakewatch.catalogue import load_catalogue
 from stakewatch.rules.files import parse_rule_file
 from stakewatch.rules.pitfall_findings import pitfall_findings
-from stakewatch.rules.pitfalls import FINDERS, pitfalls, surroundings_of
+from stakewatch.rules.pitfall_surroundings import surroundings_of
+from stakewatch.rules.pitfalls import FINDERS, pitfalls
 
 ROOT = Path(__file__).parents[3]
 CATALOGUE = load_catalogue(ROOT / "catalogue")
@@ -64,6 +65,50 @@ def codes(expression: str, more: str = "") -> list[str]:
         ),
         ("never-match", "sum by (a) (up) / sum by (b) (up) > 1", "sum by (a) (up) / sum by (a) (up) > 1"),
         ("never-match", "sum by (a) (up) / sum(up) > 1", "sum by (a) (up) / on () group_left sum(up) > 1"),
+        (
+            "many-to-many",
+            "up * on (instance) group_left (nodename) node_uname_info == 0",
+            "up * on (instance) group_left (nodename) max by (instance, nodename) (node_uname_info) == 0",
+        ),
+        (
+            "many-to-many",
+            'kube_resourcequota{type="used"} / ignoring (instance, type) kube_resourcequota{type="hard"} < 1',
+            'kube_resourcequota{type="used"} / ignoring (type) kube_resourcequota{type="hard"} < 1',
+        ),
+        (
+            "many-to-many",
+            "node_uname_info * on (instance) group_right () up == 0",
+            "up * on (instance) group_right () node_uname_info == 0",
+        ),
+        ("template-in-expression", 'up{job="{{ $labels.job }}"} == 0', 'up{job=""} == 0'),
+        ("template-in-expression", 'up{job="$__rate"} == 0', 'up{job="$rate"} == 0'),
+        ("never-true", "rate(x_total[5m]) < 0", "rate(x_total[5m]) > 0"),
+        ("never-true", "up > 1", "up < 1"),
+        ("never-true", "avg by (job) (up) * 100 > 100", "avg by (job) (up) * 100 > 99"),
+        ("never-true", "absent(up) == 0", "absent(up)"),
+        (
+            "never-true",
+            '1 - sum(rate(x_bucket{le="1"}[5m])) / sum(rate(x_count[5m])) > 1.44',
+            'sum(rate(x_bucket{le="1"}[5m])) / sum(rate(y_count[5m])) > 1.44',
+        ),
+        ("always-true", "count(up) >= 1", "count(up) >= 2"),
+        ("always-true", "increase(x_total[5m]) >= 0", "increase(x_total[5m]) > 0"),
+        ("wrong-unit", "sum by (pod) (x_bytes) > 500", "sum by (pod) (x_bytes) > 0"),
+        ("wrong-unit", "max_over_time(x_bytes[5m]) > 10", "max_over_time(x_bytes[5m]) > 1e9"),
+        ("wrong-unit", "a / b * 100 > 0.95", "a / b * 100 > 95"),
+        ("wrong-unit", "(100 * (a / b)) > 0.9", "a / b > 0.9"),
+        (
+            "division-by-zero",
+            "container_memory_rss / container_spec_memory_limit_bytes > 0.9",
+            "container_memory_rss / (container_spec_memory_limit_bytes > 0) > 0.9",
+        ),
+        (
+            "division-by-zero",
+            "sum by (pod) (a) / sum by (pod) (max_over_time(redis_memory_max_bytes[5m])) > 0.9",
+            "sum by (pod) (a) / sum by (pod) (redis_memory_used_bytes) > 0.9",
+        ),
+        ("division-by-zero", "a / x_limit > 0.9", "a / x_limit < 0.9"),
+        ("division-by-zero", "a / x_limit > 0.9", "a / x_limit > 0.9 and x_limit > 0"),
     ],
 )
 def test_a_pitfall_is_found_where_it_is_and_not_beside_it(code: str, wrong: str, right: str) -> None:
@@ -76,6 +121,73 @@ def test_a_label_that_no_result_carries_leaves_a_hole_in_the_text() -> None:
     assert codes("sum by (job) (up) == 0", text) == ["label-lost"]
     assert codes("sum by (job, pod) (up) == 0", text) == []
     assert codes("sum by (a) (up) == 0", ', labels: {b: "{{ $labels.c }}"}') == ["label-lost"]
+
+
+def named(name: str, expression: str, more: str = "") -> list[str]:
+    text = f"groups: [{{name: a, rules: [{{alert: {name}, expr: {expression!r}{more}}}]}}]"
+    rule_file = parse_rule_file(text, Path("a.yaml"))
+    return [one.code for one in pitfalls(rule_file.rules[0], surroundings_of([rule_file], CATALOGUE))]
+
+
+def test_an_alert_on_too_little_that_fires_on_more_is_found_by_its_name_or_its_text() -> None:
+    assert named("PeersLow", "p2p_peers > 3") == ["inverted-comparison"]
+    assert named("PeersLow", "p2p_peers < 3") == []
+    assert named("TooManyPeers", "max by (a) (p2p_peers) < 3") == ["inverted-comparison"]
+    assert named("Relays", "relays > 0", ', annotations: {summary: "It has no relays"}') == [
+        "inverted-comparison"
+    ]
+    assert named("Relays", "relays == 0", ', annotations: {summary: "It has no relays"}') == []
+
+
+def test_more_of_what_is_bad_is_not_taken_for_an_inverted_comparison() -> None:
+    assert named("RateLow", "missed_ratio > 3") == []
+    assert named("PeersLow", "count(p2p_peers == 0) > 3") == []
+    assert named("HeadroomLow", "1 - a / b > 0.9") == []
+
+
+def test_a_for_that_outlasts_the_age_that_it_waits_for_can_never_fire() -> None:
+    assert codes("mysql_uptime_seconds < 60", ", for: 1m") == ["for-too-long"]
+    assert codes("mysql_uptime_seconds < 60", ", for: 59s") == []
+    assert codes("mysql_uptime_seconds > 60", ", for: 1h") == []
+    young = "(time() - process_start_time_seconds) / 3600 < 0.1"
+    assert codes(young, ", for: 6m") == ["for-too-long"]
+    assert codes(young, ", for: 5m") == []
+
+
+def test_a_label_made_of_the_value_is_found_and_one_of_a_label_is_not() -> None:
+    assert codes("up == 0", ', labels: {current: "{{ $value }}"}') == ["value-in-label"]
+    assert codes("up == 0", ', labels: {current: "{{ .Value | humanize }}"}') == ["value-in-label"]
+    assert codes("up == 0", ', labels: {current: "{{ $labels.instance }} $value"}') == []
+
+
+def test_what_is_absent_has_only_the_labels_that_are_asked_for() -> None:
+    text = ', annotations: {description: "{{ $labels.pod }} {{ $labels.job }}"}'
+    assert codes('absent(up{job="a", pod=~"b.*"})', text) == ["label-lost"]
+    assert codes('absent_over_time(up{job="a", pod="b"}[5m])', text) == []
+
+
+def test_numbers_of_recorded_series_are_looked_through() -> None:
+    text = """
+groups:
+  - name: a
+    rules:
+      - {record: "a:b:c", expr: "1 - sum(rate(x_total{ok='1'}[5m])) / sum(rate(x_total[5m]))"}
+      - {record: "a:sum:d", expr: "sum without (pod) (x_total)"}
+      - {alert: A, expr: "a:b:c > (14.4 * 1)"}
+      - {alert: B, expr: "a:b:c > 14.4"}
+      - {alert: C, expr: "rate(a:sum:d[5m]) > 1"}
+"""
+    rule_file = parse_rule_file(text, Path("a.yaml"))
+    surroundings = surroundings_of([rule_file], CATALOGUE)
+    found = {rule.name: [one.code for one in pitfalls(rule, surroundings)] for rule in rule_file.alerts}
+    assert found == {"A": [], "B": ["never-true"], "C": ["rate-after-sum"]}
+
+
+def test_a_record_of_itself_is_not_followed_for_ever() -> None:
+    text = 'groups: [{name: a, rules: [{record: "a:b", expr: "a:b"}, {alert: A, expr: "a:b > 1"}]}]'
+    rule_file = parse_rule_file(text, Path("a.yaml"))
+    surroundings = surroundings_of([rule_file], CATALOGUE)
+    assert list(pitfalls(rule_file.alerts[0], surroundings)) == []
 
 
 def test_a_label_that_prometheus_renames_at_the_scrape_is_there() -> None:
@@ -145,5 +257,6 @@ def test_a_waiver_that_is_not_right_is_a_finding(
 
 def test_every_pitfall_stands_on_its_page_with_an_example() -> None:
     page = (ROOT / "docs" / "pitfalls.md").read_text(encoding="utf-8")
-    assert all(f"\n## {code}\n" in page for code in FINDERS)
-    assert page.count("\n## ") == len(FINDERS) + 1
+    assert all(f"\n## {code}\n" in page for code in (*FINDERS, "template-error"))
+    # And the waivers.
+    assert page.count("\n## ") == len(FINDERS) + 2
