@@ -1,6 +1,5 @@
 """`stakewatch dashboards`: generates dashboards/json from the modules in dashboards/."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -8,7 +7,7 @@ import click
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import find_bundle
 from stakewatch.cli.options import bundle_option
-from stakewatch.cli.output import console, progress_console
+from stakewatch.cli.output import renew
 from stakewatch.grafana.extra import require_extra
 
 
@@ -29,15 +28,10 @@ def command(bundle_folder: Path, *, only_check: bool) -> None:
     sources = generation.load_boards(bundle)
     files = generation.generate(sources, setting_of(bundle, Configuration()))
     folder = generation.committed(bundle)
-    if not only_check:
-        for path in generation.write(files, folder):
-            console().print(f"{path.relative_to(bundle.root)}  written", soft_wrap=True)
-    differences = tuple(generation.compare(files, folder))
-    for difference in differences:
-        progress_console().print(
-            f"{difference.path.relative_to(bundle.root)} {difference.what}", soft_wrap=True
-        )
-    console().print(f"{len(files)} boards, {len(differences)} files differ", soft_wrap=True)
-    if differences and only_check:
-        progress_console().print("run `stakewatch dashboards` and commit what it writes", soft_wrap=True)
-        sys.exit(1)
+    renew(
+        files,
+        folder,
+        lambda: generation.compare(files, folder),
+        only_check=only_check,
+        again="stakewatch dashboards",
+    )

@@ -1,7 +1,6 @@
 """`stakewatch logs`: what the logs of all programs say about one event."""
 
 import re
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +11,14 @@ from rich.text import Text
 
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle, find_bundle
+from stakewatch.bundle.generated import compare
 from stakewatch.bundle.initial import carried_bundle
 from stakewatch.cli.options import bundle_option, json_option
-from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.cli.output import console, print_json, progress_console, renew
 from stakewatch.errors import InputError
 from stakewatch.logs.loki_api import Address, Found, find_lines
 from stakewatch.logs.pipelines import Pipelines, load_pipelines, pipelines_path
-from stakewatch.logs.rendering import compare, rendered, write
+from stakewatch.logs.rendering import MAKER, rendered
 from stakewatch.logs.stages import Replace
 from stakewatch.logs.trace import (
     SECOND,
@@ -127,17 +127,13 @@ def render_command(bundle_folder: Path, *, only_check: bool) -> None:
     bundle = find_bundle(bundle_folder)
     path = pipelines_path(bundle)
     files = rendered(load_pipelines(path), Configuration())
-    if not only_check:
-        for written in write(files, path.parent):
-            console().print(f"{written.relative_to(bundle.root)}  written", soft_wrap=True)
-    differences = tuple(compare(files, path.parent))
-    for difference in differences:
-        shown_path = difference.path.relative_to(bundle.root)
-        progress_console().print(f"{shown_path} {difference.what}", soft_wrap=True)
-    console().print(f"{len(files)} files, {len(differences)} differ", soft_wrap=True)
-    if differences:
-        progress_console().print("run `stakewatch logs render` and commit what it writes", soft_wrap=True)
-        sys.exit(1)
+    renew(
+        files,
+        path.parent,
+        lambda: compare(files, path.parent, maker=MAKER),
+        only_check=only_check,
+        again="stakewatch logs render",
+    )
 
 
 def _nanoseconds(duration: str) -> int:

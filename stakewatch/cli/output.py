@@ -4,10 +4,13 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
+
+from stakewatch.bundle.generated import Difference, write
 
 _WIDTH_OF_A_FILE = 160
 
@@ -36,6 +39,30 @@ def whole_percent(percent: float) -> str:
 def print_json(data: Any) -> None:  # noqa: ANN401 - whatever json can write
     """Print `data` on stdout as indented JSON, keys in the order given."""
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def renew(
+    files: Mapping[str, str],
+    folder: Path,
+    differences: Callable[[], Iterable[Difference]],
+    *,
+    only_check: bool,
+    again: str,
+) -> None:
+    """Write the generated files that differ below `folder`; or only say which do, and exit with 1.
+
+    `differences` looks at them, `again` is the command that writes them.
+    """
+    if not only_check:
+        for path in write(files, folder):
+            console().print(f"{shown(path)}  written", soft_wrap=True)
+    left = tuple(differences())
+    for difference in left:
+        progress_console().print(f"{shown(difference.path)} {difference.what}", soft_wrap=True)
+    console().print(f"{len(files)} files, {len(left)} differ", soft_wrap=True)
+    if left and only_check:
+        progress_console().print(f"run `{again}` and commit what it writes", soft_wrap=True)
+        sys.exit(1)
 
 
 def _console(stream: IO[str]) -> Console:

@@ -10,7 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from stakewatch.bundle import generated as generated_files
 from stakewatch.bundle.folder import Bundle
+from stakewatch.bundle.generated import Difference
 from stakewatch.errors import InputError
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.setting import Setting
@@ -32,14 +34,6 @@ class Source:
         """Return the line on which a panel's title stands in the module, or 1 when it is computed."""
         lines = self.path.read_text(encoding="utf-8").splitlines()
         return next((number for number, line in enumerate(lines, 1) if f'"{title}"' in line), 1)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A generated file that is not as the modules make it, and what it is instead."""
-
-    path: Path
-    what: str
 
 
 def load_boards(bundle: Bundle) -> tuple[Source, ...]:
@@ -105,32 +99,9 @@ def text_of(board: Mapping[str, Any]) -> str:
     return json.dumps(board, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def write(files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
-    """Write what differs into `folder` and return the paths of those files. Each is replaced in one step."""
-    folder.mkdir(parents=True, exist_ok=True)
-    changed: list[Path] = []
-    for name, text in sorted(files.items()):
-        path = folder / name
-        if path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text:
-            continue
-        partial = path.with_suffix(".json.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-        changed.append(path)
-    return tuple(changed)
-
-
 def compare(files: Mapping[str, str], folder: Path) -> Iterator[Difference]:
     """Yield the files of `folder` that are missing, other than `files` says, or made by no module."""
-    for name, text in sorted(files.items()):
-        path = folder / name
-        if not path.is_file():
-            yield Difference(path, "is missing")
-        elif path.read_text(encoding="utf-8", errors="replace") != text:
-            yield Difference(path, "is not what its module makes")
-    for path in sorted(folder.glob("*.json")):
-        if path.name not in files:
-            yield Difference(path, "is made by no module")
+    return generated_files.compare(files, folder, maker="its module", pattern="*.json")
 
 
 def committed(bundle: Bundle) -> Path:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
+from stakewatch.bundle.generated import write
 from stakewatch.bundle.targets import target
 from stakewatch.grafana.extra import require_extra
 
@@ -16,7 +17,7 @@ def dashboards(bundle: Bundle, configuration: Configuration, folder: Path) -> No
     """
     require_extra()
     # Only now, so that the other targets are built without the extra too.
-    from stakewatch.grafana.generation import generate, load_boards, write  # noqa: PLC0415
+    from stakewatch.grafana.generation import generate, load_boards  # noqa: PLC0415
     from stakewatch.grafana.setting import setting_of  # noqa: PLC0415
 
     write(generate(load_boards(bundle), setting_of(bundle, configuration)), folder)

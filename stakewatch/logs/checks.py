@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from stakewatch.bundle.checks import Finding, check
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
+from stakewatch.bundle.generated import compare
 from stakewatch.logs import recording_checks as recording_checks  # noqa: PLC0414 - it registers its checks
 from stakewatch.logs.compilation import stages_of
 from stakewatch.logs.interpretation import interpret
 from stakewatch.logs.loki_configuration import loki_files, retention_problems
 from stakewatch.logs.pipelines import load_pipelines, pipelines_path
-from stakewatch.logs.rendering import compare, rendered
+from stakewatch.logs.rendering import MAKER, rendered
 from stakewatch.logs.samples import load_samples, samples_path
 
 
@@ -23,7 +24,7 @@ def generated_files(bundle: Bundle, _configuration: Configuration) -> Iterator[F
     path = pipelines_path(bundle)
     if path.is_file():
         files = rendered(load_pipelines(path), Configuration())
-        for difference in compare(files, path.parent):
+        for difference in compare(files, path.parent, maker=MAKER):
             mend = "run `stakewatch logs render` and commit what it writes"
             yield Finding(difference.path, 1, f"the file {difference.what}", mend)
 

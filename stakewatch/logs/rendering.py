@@ -1,8 +1,6 @@
-"""Rendering: the files of `loki/` that are made of its pipelines, and whether those there are still so."""
+"""Rendering: the files of `loki/` that are made of its pipelines."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from stakewatch.bundle.configuration import Configuration
@@ -14,15 +12,8 @@ from stakewatch.logs.daemonsets import alloy_manifests, promtail_manifests
 from stakewatch.logs.pipelines import Pipelines
 from stakewatch.logs.promtail import END_OF_LIFE, promtail_configuration
 
+MAKER = "its pipeline"
 _HEADING = "Rendered from loki/pipelines.yaml: change that, then `stakewatch logs render`."
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A rendered file that is missing, or not as its pipelines make it, and what it is instead."""
-
-    path: Path
-    what: str
 
 
 def rendered(pipelines: Pipelines, configuration: Configuration) -> Mapping[str, str]:
@@ -40,26 +31,3 @@ def rendered(pipelines: Pipelines, configuration: Configuration) -> Mapping[str,
             *promtail_manifests(pipelines, configuration), heading=END_OF_LIFE
         ),
     }
-
-
-def write(files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
-    """Write what differs below `folder`, each file in one step; return the paths of those files."""
-    changed = []
-    for difference in compare(files, folder):
-        path = difference.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(files[path.relative_to(folder).as_posix()], encoding="utf-8")
-        partial.replace(path)
-        changed.append(path)
-    return tuple(changed)
-
-
-def compare(files: Mapping[str, str], folder: Path) -> Iterator[Difference]:
-    """Yield the files that are missing below `folder`, or other than `files` says."""
-    for name, text in sorted(files.items()):
-        path = folder / name
-        if not path.is_file():
-            yield Difference(path, "is missing")
-        elif path.read_text(encoding="utf-8", errors="replace") != text:
-            yield Difference(path, "is not what its pipelines make")

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
+from stakewatch.bundle.generated import write
 from stakewatch.bundle.targets import target
 from stakewatch.logs.loki_configuration import loki_files
 from stakewatch.logs.pipelines import load_pipelines, pipelines_path
-from stakewatch.logs.rendering import rendered, write
+from stakewatch.logs.rendering import rendered
 
 
 @target("logs", "Alloy, Promtail and Loki: configurations, and DaemonSets for a cluster")

@@ -6,6 +6,7 @@ import pytest
 
 from stakewatch.bundle.configuration import Configuration, Override, Urls
 from stakewatch.bundle.folder import Bundle
+from stakewatch.bundle.generated import write
 from stakewatch.errors import InputError
 from stakewatch.grafana.generation import (
     compare,
@@ -13,7 +14,6 @@ from stakewatch.grafana.generation import (
     load_board,
     load_boards,
     text_of,
-    write,
 )
 from stakewatch.grafana.setting import setting_of
 

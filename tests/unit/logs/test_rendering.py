@@ -11,12 +11,13 @@ from click.testing import CliRunner
 
 from stakewatch.bundle.configuration import Configuration, load_configuration
 from stakewatch.bundle.folder import Bundle
+from stakewatch.bundle.generated import compare, write
 from stakewatch.cli.logs import command
 from stakewatch.logs import checks
 from stakewatch.logs.collection import Shipping
 from stakewatch.logs.pipelines import Pipelines
 from stakewatch.logs.promtail import promtail_configuration
-from stakewatch.logs.rendering import compare, rendered, write
+from stakewatch.logs.rendering import rendered
 from stakewatch.logs.river import Block as Printed
 from stakewatch.logs.river import Reference, Value, print_blocks
 from stakewatch.logs.targets import build_logs
@@ -219,7 +220,7 @@ def test_the_check_finds_a_file_that_was_edited_by_hand(tmp_path: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
     (tmp_path / "loki" / "alloy" / "config.alloy").unlink()
     messages = [finding.message for finding in checks.generated_files(bundle, Configuration())]
-    assert messages == ["the file is missing", "the file is not what its pipelines make"]
+    assert messages == ["the file is missing", "the file is not what its pipeline makes"]
 
 
 def test_a_bundle_without_pipelines_has_nothing_to_check_or_to_build(tmp_path: Path) -> None:
@@ -261,7 +262,7 @@ def test_the_command_writes_what_differs_and_says_so(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == "old"
     said = CliRunner().invoke(command, ["render", "--bundle", str(tmp_path)])
     assert said.exit_code == 0, said.output
-    assert "loki/alloy/config.alloy  written" in said.output
+    assert "config.alloy  written" in said.output
     assert CliRunner().invoke(command, ["render", "--check", "--bundle", str(tmp_path)]).exit_code == 0
 
 
