@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from stakewatch.bundle.configuration import Configuration
+from stakewatch.bundle.configuration import Configuration, ExporterSettings
 from stakewatch.bundle.document import read_document, read_text
 from stakewatch.bundle.printing import as_yaml
 from stakewatch.kubernetes.manifests import Manifest, config_map, manifest, object_name
@@ -15,12 +15,13 @@ from stakewatch.kubernetes.monitors import METRICS_PORT, exporter_monitor
 LABELS = {"app.kubernetes.io/name": "stakewatch-exporter"}
 TOKENS = "stakewatch-exporter-tokens"
 _NAME = object_name("exporter")
-_PORT = 9120
 _USER = 65532
 _FOLDER = "/etc/stakewatch"
 _STATE = "/var/lib/stakewatch"
 _SECTIONS_OF_OTHERS = ("publish", "kubernetes")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - inside of its pod, behind its NetworkPolicy
 
 
 def exporter_manifests(configuration: Configuration) -> Iterator[Manifest]:
@@ -58,7 +59,7 @@ def exporter_manifests(configuration: Configuration) -> Iterator[Manifest]:
         labels=LABELS,
         spec={
             "selector": LABELS,
-            "ports": [{"name": METRICS_PORT, "port": _PORT, "targetPort": METRICS_PORT}],
+            "ports": [{"name": METRICS_PORT, "port": _port(configuration), "targetPort": METRICS_PORT}],
         },
     )
     yield _network_policy(configuration)
@@ -191,9 +192,9 @@ def _container(configuration: Configuration) -> dict[str, Any]:
     return {
         "name": "exporter",
         "image": configuration.kubernetes.exporter_image,
-        "args": ["--config", f"{_FOLDER}/stakewatch.yaml", "--listen", f"0.0.0.0:{_PORT}"],
+        "args": ["--config", f"{_FOLDER}/stakewatch.yaml", "--listen", _listen(configuration)],
         "env": [{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}],
-        "ports": [{"name": METRICS_PORT, "containerPort": _PORT}],
+        "ports": [{"name": METRICS_PORT, "containerPort": _port(configuration)}],
         "startupProbe": asked("/healthz", periodSeconds=2, failureThreshold=60),
         "livenessProbe": asked("/healthz", periodSeconds=10, failureThreshold=6),
         "readinessProbe": asked("/readyz", periodSeconds=10, failureThreshold=3),
@@ -249,3 +250,15 @@ def _ports(configuration: Configuration) -> list[int]:
     urls += [client.keymanager.url for client in configuration.validator_clients if client.keymanager]
     parts = [urlsplit(url) for url in urls]
     return sorted({one.port or _DEFAULT_PORTS[one.scheme] for one in parts})
+
+
+def _listen(configuration: Configuration) -> str:
+    """Return where the exporter listens in its pod: as configured, unless nobody would reach it there."""
+    host = configuration.exporter.listen_host
+    host = _ALL_ADDRESSES if host in _LOOPBACK else host
+    return f"[{host}]:{_port(configuration)}" if ":" in host else f"{host}:{_port(configuration)}"
+
+
+def _port(configuration: Configuration) -> int:
+    """Return the port of the exporter; any free one would be none that a monitor finds."""
+    return configuration.exporter.listen_port or ExporterSettings.listen_port

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.unit.kubernetes.cloudformation import conditions, inside, known_names, load_template, references
+from tests.unit.publishing.amp_scene import DEFINITION, amp_scene, rules
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "kubernetes" / "aws-foundation.yaml"
@@ -95,6 +96,32 @@ def test_a_prometheus_sends_and_reads_nothing(name: str) -> None:
 
 def test_a_grafana_reads_and_changes_no_rule() -> None:
     assert all(re.match(r"aps:(Get|Query)", action) for action in actions("Reads"))
+
+
+def test_publishing_asks_for_nothing_that_its_role_may_not_do(tmp_path: Path) -> None:
+    with amp_scene(tmp_path) as scene:
+
+        def asked() -> set[str]:
+            names = set(scene.fake.operations)
+            scene.fake.calls.clear()
+            return {f"{'servicequotas' if name.endswith('Quotas') else 'aps'}:{name}" for name in names}
+
+        scene.apply()
+        published = asked()
+        scene.write_rules("beacon.yaml", rules("beacon", 2))
+        scene.write_definition(DEFINITION.replace("# Built.", "# Built again.").replace(":pager", ":other"))
+        scene.remove_rules("storage.yaml")
+        scene.plan()
+        assert asked() <= actions("Looks")
+        scene.apply()
+        scene.prune()
+        published |= asked()
+    assert published <= actions("Looks") | actions("Publishes")
+    # The rules are asked for by `status`; the definition is removed only with the bundle's last receiver.
+    assert actions("Looks") | actions("Publishes") == published | {
+        "aps:ListRules",
+        "aps:DeleteAlertManagerDefinition",
+    }
 
 
 def test_every_action_is_one_that_the_service_has() -> None:

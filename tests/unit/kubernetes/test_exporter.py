@@ -182,3 +182,22 @@ def test_a_key_file_that_no_config_map_holds_is_refused(fleet: Fleet, tmp_path: 
     with pytest.raises(InputError, match=r"keys/alpha.keys: has 1,\d+,\d+ bytes") as raised:
         found(fleet(fleet=FLEET))
     assert "divide the group" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("configured", "argument", "port"),
+    [
+        ("127.0.0.1:9999", "0.0.0.0:9999", 9999),
+        ("localhost:0", "0.0.0.0:9120", 9120),
+        # A cluster whose pods have addresses of version 6 only.
+        ("[::]:9120", "[::]:9120", 9120),
+    ],
+)
+def test_it_listens_where_prometheus_reaches_it(
+    fleet: Fleet, configured: str, argument: str, port: int
+) -> None:
+    objects = found(fleet(exporter={"listen": configured}))
+    (container,) = objects["Deployment/stakewatch-exporter"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"][-1] == argument
+    assert container["ports"][0]["containerPort"] == port
+    assert objects["Service/stakewatch-exporter"]["spec"]["ports"][0]["port"] == port
