@@ -145,6 +145,17 @@ def test_a_board_that_is_no_longer_built_is_left_over_and_pruned(bundle: Path, t
     assert plan(target(bundle, there)).drift is False
 
 
+def test_a_grafana_that_searches_all_folders_loses_nothing_of_another_bundle(
+    bundle: Path, there: FakeGrafana
+) -> None:
+    there.version = "9.4.17"
+    publish(target(bundle, there, folder="Other"))
+    there.dashboards["theirs"] = there.dashboards.pop("geth")
+    publish(target(bundle, there))
+    assert prune(target(bundle, there)).outcomes == ()
+    assert prune(target(bundle, there, folder="Other")).done == {"dashboard theirs": "deleted"}
+
+
 def test_what_is_gone_already_is_no_error_when_pruned(bundle: Path, there: FakeGrafana) -> None:
     publish(target(bundle, there))
     (bundle / "build" / "dashboards" / "geth.json").unlink()
