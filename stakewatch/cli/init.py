@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ from stakewatch.bundle import initial
 from stakewatch.bundle.merging import Fate, Step
 from stakewatch.cli.options import json_option
 from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.publishing.differences import differences
 
 _WORDS = {
     Fate.UNCHANGED: "as the bundle has it",
@@ -29,8 +30,9 @@ _WORDS = {
     "--merge", "into_others", is_flag=True, help="Also into a folder that has files of these names."
 )
 @click.option("--dry-run", "dry", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--diff", "with_diff", is_flag=True, help="Show how your files differ from this version's.")
 @json_option
-def command(*, folder: Path, into_others: bool, dry: bool, as_json: bool) -> None:
+def command(*, folder: Path, into_others: bool, dry: bool, with_diff: bool, as_json: bool) -> None:
     """Copy rules, their tests, routes, dashboards, catalogue and runbooks into FOLDER.
 
     The copy is a bundle folder of your own: edit it, keep it in your repository, work in it.
@@ -49,11 +51,11 @@ def command(*, folder: Path, into_others: bool, dry: bool, as_json: bool) -> Non
     if as_json:
         print_json([{"path": one.path, "fate": one.fate.value, "beside": one.beside} for one in steps])
     else:
-        _print(folder, steps, waiting)
+        _print(folder, steps, waiting, with_diff=with_diff)
     sys.exit(1 if waiting else 0)
 
 
-def _print(folder: Path, steps: Sequence[Step], waiting: Sequence[Step]) -> None:
+def _print(folder: Path, steps: Sequence[Step], waiting: Sequence[Step], *, with_diff: bool) -> None:
     out = console()
     added = Counter(_content_of(step.path) for step in steps if step.fate is Fate.ADDED)
     for name, number in added.items():
@@ -63,6 +65,8 @@ def _print(folder: Path, steps: Sequence[Step], waiting: Sequence[Step]) -> None
     for step in others:
         beside = f"; still to merge: {step.beside}" if step.beside else ""
         out.print(f"{folder / step.path}  {_WORDS[step.fate]}{beside}", soft_wrap=True)
+        for line in _changes(folder, step) if with_diff else ():
+            out.print(f"    {line}", soft_wrap=True)
     if waiting:
         which = "its" if len(waiting) == 1 else "each"
         out.print(
@@ -74,6 +78,15 @@ def _print(folder: Path, steps: Sequence[Step], waiting: Sequence[Step]) -> None
         out.print(f"Next: copy {example} to stakewatch.yaml, then `stakewatch config`.", soft_wrap=True)
     elif not others:
         out.print("nothing to do: every file is as this version has it")
+
+
+def _changes(folder: Path, step: Step) -> Iterator[str]:
+    """Yield how a file of the user's differs from the bundle's, as the lines of a unified diff."""
+    path = folder / step.path
+    if step.fate in {Fate.KEPT, Fate.CONFLICT} and path.is_file():
+        carried = initial.carried_files(initial.carried_bundle())[step.path]
+        old, new = (one.read_text(encoding="utf-8", errors="replace") for one in (carried, path))
+        yield from differences(old, new)
 
 
 def _content_of(path: str) -> str:

@@ -77,3 +77,16 @@ def test_a_folder_of_somebody_else_is_left_alone_unless_they_say_so(
     assert answer.code == 2
     assert "--merge" in answer.err
     assert run("init", tmp_path / "mine", "--merge").code == 0
+
+
+def test_who_asks_sees_how_their_files_differ(run: Run, carried: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    run("init", mine)
+    (mine / "rules" / "a.yaml").write_text("1\nmine\x1b[2J\n", encoding="utf-8")
+    (mine / "rules" / "b.yaml").write_bytes(b"\xff\n")
+    (carried / "rules" / "b.yaml").write_text("2\n", encoding="utf-8")
+    (mine / "stakewatch.example.yaml").unlink()
+    answer = run("init", mine, "--diff", "--dry-run")
+    shown = [line.strip() for line in answer.out.splitlines() if line.startswith("    ")]
+    # What could steer a terminal is not printed.
+    assert shown == ["@@ -1 +1,2 @@", "1", "+mine?[2J", "@@ -1 +1 @@", "-2", "+\ufffd"]
