@@ -74,6 +74,8 @@ def data_source_content(options: Mapping[str, Any], *, version: str, signature_t
     if region is not None:
         # Grafana ignores these in any other spelling, without a word.
         details |= {"sigV4Auth": True, "sigV4AuthType": signature_type, "sigV4Region": region}
+        if "role_arn" in options:
+            details["sigV4AssumeRoleArn"] = options["role_arn"]
     return {
         "name": options.get("name", "stakewatch"),
         "type": data_source_type(signed=region is not None, version=version),

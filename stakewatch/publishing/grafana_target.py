@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from stakewatch.bundle.problems import quoted
-from stakewatch.errors import StakewatchError
+from stakewatch.errors import InputError, StakewatchError
 from stakewatch.publishing import grafana_api as grafana
 from stakewatch.publishing.grafana_objects import (
     CORE_TYPE,
@@ -82,6 +82,12 @@ class GrafanaTarget:
         self._folder_uid = uid_of(self._title)
         self._data_source: dict[str, Any] | None = options.get("data_source")
         self._place = source.destination.place
+        if self._data_source and "role_arn" in self._data_source and "region" not in self._data_source:
+            raise InputError(
+                "data_source has a role_arn and no region: nothing would be signed",
+                where=self._place,
+                mend="add the region of the workspace that url names",
+            )
         self.where = f"{where}, folder {self._title}"
         self._closing = ExitStack()
         self._opened: tuple[GrafanaAccess, JsonApi, str] | None = None

@@ -263,6 +263,14 @@ def test_the_data_source_for_amazon_has_the_type_that_this_version_needs(
     }
 
 
+def test_a_data_source_of_another_account_assumes_its_role(bundle: Path, there: FakeGrafana) -> None:
+    role = "arn:aws:iam::111122223333:role/reads-metrics"
+    publish(target(bundle, there, data_source={**AMP, "role_arn": role}))
+    assert there.data_sources["stakewatch"]["jsonData"]["sigV4AssumeRoleArn"] == role
+    with pytest.raises(InputError, match=r"stakewatch\.yaml:9: data_source has a role_arn and no region"):
+        target(bundle, there, data_source={**SOURCE, "role_arn": role})
+
+
 def test_a_grafana_that_hides_its_version_tells_it_to_who_is_signed_in(
     bundle: Path, there: FakeGrafana
 ) -> None:
