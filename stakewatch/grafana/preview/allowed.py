@@ -59,15 +59,15 @@ def _of_entry(
     board, names, reason = entry["board"], entry["panels"], entry["reason"]
     if not isinstance(reason, str) or not reason or not isinstance(names, list) or not names:
         yield Problem(document.path, line, "an entry needs panels and a reason", mend)
-    elif board not in titles:
+    elif not isinstance(board, str) or board not in titles:
         yield _problem(document.path, line, f"there is no board {quoted(board)}", board, sorted(titles))
     else:
         for name in names:
-            if name in titles[str(board)]:
-                yield Allowance(str(board), str(name), reason)
+            if isinstance(name, str) and name in titles[board]:
+                yield Allowance(board, name, reason)
             else:
                 what = f"the board {board} has no panel {quoted(name)}"
-                yield _problem(document.path, line, what, name, sorted(titles[str(board)]))
+                yield _problem(document.path, line, what, name, sorted(titles[board]))
 
 
 def _problem(path: Path, line: int, what: str, word: Data, known: list[str]) -> Problem:

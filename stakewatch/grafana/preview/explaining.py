@@ -1,6 +1,6 @@
 """Explanations: why a panel has no data."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -71,8 +71,7 @@ class Explainer:
         except PromqlError as error:
             yield Why(f"the query does not parse: {error.message}", "mend the query")
             return
-        wanted = wanted_by((expression,), self._recorded)
-        there = present(self.remote, wanted, self._judge.fleet.names, self.at)
+        there = self._there(wanted_by((expression,), self._recorded))
         supply = supply_of(expression, there.__contains__, self._recorded)
         if supply.state is State.LACKING:
             lacks: dict[Reason, list[str]] = {}
@@ -82,6 +81,17 @@ class Explainer:
                 yield Why(f"{_listed(names)}: {reason.said}", reason.mend)
             return
         yield from self._filtered(answer.expression)
+
+    @cached_property
+    def _asked(self) -> dict[Wanted, bool]:
+        """What was asked for before, and whether it is there."""
+        return {}
+
+    def _there(self, wanted: Collection[Wanted]) -> set[Wanted]:
+        new = [one for one in wanted if one not in self._asked]
+        found = present(self.remote, new, self._judge.fleet.names, self.at)
+        self._asked.update({one: one in found for one in new})
+        return {one for one in wanted if self._asked[one]}
 
     def _filtered(self, expression: str) -> Iterable[Why]:
         """Name the selectors that find nothing although their metric is there; else it is a condition."""
