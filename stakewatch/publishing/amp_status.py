@@ -44,7 +44,7 @@ class Signature(AuthBase):
         return request
 
 
-def workspace_facts(endpoint: str, session: Any, region: str, report: Report) -> Iterator[Fact]:  # noqa: ANN401 - made by boto3
+def rule_facts(endpoint: str, session: Any, region: str, report: Report) -> Iterator[Fact]:  # noqa: ANN401 - made by boto3
     """Yield what the ruler says: groups and rules, each rule that fails with its error, alerts that fire.
 
     `endpoint` is the workspace's `prometheusEndpoint`. Raises StakewatchError when it cannot be asked.
@@ -64,14 +64,14 @@ def workspace_facts(endpoint: str, session: Any, region: str, report: Report) ->
         api.close()
     try:
         groups = answer["data"]["groups"]
-        yield from _rule_facts(groups)
+        yield from _facts(groups)
     except (TypeError, KeyError, AttributeError) as error:
         raise StakewatchError(
             f"the ruler's answer is not as documented: {plain(repr(error))}", where=endpoint
         ) from error
 
 
-def _rule_facts(groups: Sequence[Mapping[str, Any]]) -> Iterator[Fact]:
+def _facts(groups: Sequence[Mapping[str, Any]]) -> Iterator[Fact]:
     rules = [(group, rule) for group in groups for rule in group["rules"]]
     yield Fact("rules", f"{len(rules)} in {len(groups)} groups", healthy=bool(rules))
     for group, rule in rules:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from stakewatch.errors import StakewatchError
-from stakewatch.publishing import amp
+from stakewatch.publishing import amp_workspace
 from stakewatch.publishing.amp_objects import DEFINITION, NAMESPACE
 from stakewatch.publishing.applying import Outcome, apply_changes, make_plan
 from stakewatch.publishing.aws import Patience
@@ -373,7 +373,7 @@ def test_every_call_waits_for_its_turn_at_the_documented_rate(
             turns.append(1)
             super().turn()
 
-    monkeypatch.setattr(amp, "Pace", Counting)
+    monkeypatch.setattr(amp_workspace, "Pace", Counting)
     with scene.target(calls_per_second=10) as target:
         plan = make_plan("amp", "amp", target, unheard, adopt=False)
         list(apply_changes(target, plan.applied, lambda _change, _what: None))
