@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from stakewatch.logs.pipelines import VALUE, ErrorPattern, JsonFormat, Pipeline, Pipelines, TextFormat
 from stakewatch.logs.stages import (
+    LAYOUTS,
     Cri,
     Decolorize,
     Docker,
@@ -41,14 +42,6 @@ _KINDS = MappingProxyType(
     }
 )
 _WITH_SEPARATORS = f"{_KINDS['integer']}(?:[,_][0-9]{{3}}){{0,6}}"
-_LAYOUTS = MappingProxyType(
-    {
-        "RFC3339Nano": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})",
-        "2006-01-02 15:04:05.000Z07:00": (
-            r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}\.[0-9]{3}(?:Z|[+-][0-9]{2}:[0-9]{2})"
-        ),
-    }
-)
 
 
 def stages_of(pipelines: Pipelines) -> tuple[Stage, ...]:
@@ -139,7 +132,7 @@ def _text(pipelines: Pipelines, one: Pipeline, how: TextFormat) -> Iterator[Stag
         yield Regex(how.level.replace(VALUE, f"(?P<level>{_LEVEL})"))
     yield from _found(pipelines, how.fields)
     if how.time:
-        yield Regex(how.time.source.replace(VALUE, f"(?P<text_time>{_LAYOUTS[how.time.layout]})"))
+        yield Regex(how.time.source.replace(VALUE, f"(?P<text_time>{LAYOUTS[how.time.layout]})"))
         yield from _own_time(pipelines, one, "text_time", how.time.layout)
 
 

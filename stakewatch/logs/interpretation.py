@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from stakewatch.logs.expressions import compiled
 from stakewatch.logs.stages import (
+    LAYOUTS,
     Cri,
     Decolorize,
     Docker,
@@ -84,7 +85,7 @@ def _step(stage: Stage, entry: Entry, values: dict[str, Any]) -> Entry:  # noqa:
         case Words() | WithoutSeparators() | Hexadecimal() | Fixed():
             _change(stage, values)
         case Timestamp():
-            return _timed(entry, values.get(stage.source))
+            return _timed(entry, values.get(stage.source), stage.layout)
         case Labels():
             found = {name: text for name in stage.names if (text := _text(values.get(name))) is not None}
             return replace(entry, labels={**entry.labels, **found})
@@ -231,15 +232,15 @@ def _text(value: Any) -> str | None:  # noqa: ANN401 - JSON
             return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _timed(entry: Entry, written: Any) -> Entry:  # noqa: ANN401 - JSON
-    nanoseconds = time_ns(written) if isinstance(written, str) else None
+def _timed(entry: Entry, written: Any, layout: str = "RFC3339Nano") -> Entry:  # noqa: ANN401 - JSON
+    nanoseconds = time_ns(written, layout) if isinstance(written, str) else None
     return entry if nanoseconds is None else replace(entry, time_ns=nanoseconds)
 
 
-def time_ns(written: str) -> int | None:
-    """Return a time with year and zone in nanoseconds since 1970, or None where it is none."""
+def time_ns(written: str, layout: str = "RFC3339Nano") -> int | None:
+    """Return a time in a layout of LAYOUTS as Unix nanoseconds, or None where it has another."""
     found = _TIME.fullmatch(written)
-    if not found:
+    if not found or not compiled(LAYOUTS[layout]).fullmatch(written):
         return None
     day, clock, fraction, zone = found.groups()
     try:

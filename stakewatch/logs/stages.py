@@ -8,7 +8,18 @@ Expressions are RE2. Source: Promtail's "Pipelines" and "Stages", and Alloy's re
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, TypeAlias
+
+# Go's layouts of times that are read, each with what it looks like; all have year and zone.
+LAYOUTS: Mapping[str, str] = MappingProxyType(
+    {
+        "RFC3339Nano": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})",
+        "2006-01-02 15:04:05.000Z07:00": (
+            r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}\.[0-9]{3}(?:Z|[+-][0-9]{2}:[0-9]{2})"
+        ),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Timestamp:
-    """Takes the time of the entry from the value `source`, in Go's `layout`; leaves it where that fails."""
+    """Takes the time of the entry from the value `source` in a layout of LAYOUTS, or leaves it as it is."""
 
     source: str
     layout: str

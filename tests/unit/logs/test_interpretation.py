@@ -207,7 +207,8 @@ def test_a_time_without_year_or_zone_is_none(written: str) -> None:
     [
         ("1970-01-01T00:00:01Z", 10**9),
         ("1970-01-01T01:00:01.5+01:00", 1_500_000_000),
-        ("1970-01-01 00:00:00.000000001Z", 1),
+        ("1970-01-01T00:00:00.000000001Z", 1),
+        ("1970-01-01 00:00:00.001Z", None),
         ("2026-13-01T00:00:00Z", None),
         ("2026-02-30T00:00:00Z", None),
         ("2026-01-01T25:00:00Z", None),
@@ -215,6 +216,21 @@ def test_a_time_without_year_or_zone_is_none(written: str) -> None:
 )
 def test_a_time_is_read_to_the_nanosecond(written: str, nanoseconds: int | None) -> None:
     assert time_ns(written) == nanoseconds
+
+
+@pytest.mark.parametrize(
+    ("written", "nanoseconds"),
+    [
+        ("1970-01-01 01:00:00.001+01:00", 10**6),
+        ("1970-01-01 00:00:00.001Z", 10**6),
+        ("1970-01-01 00:00:00Z", None),
+        ("1970-01-01 00:00:00.0001Z", None),
+        ("1970-01-01T00:00:00.001Z", None),
+        ("1970-01-01 00:00:00.001", None),
+    ],
+)
+def test_a_time_is_read_in_its_layout_only_as_go_reads_it(written: str, nanoseconds: int | None) -> None:
+    assert time_ns(written, "2006-01-02 15:04:05.000Z07:00") == nanoseconds
 
 
 def test_each_group_is_replaced_everywhere_and_nothing_else() -> None:
