@@ -27,7 +27,9 @@ _SCRAPE = "scrape.yaml"
 _SCRAPE_HEADING = "Built from stakewatch.yaml and the bundle: change those. For `scrape_config_files`."
 _KINDS = {"rules": RULE_FILE, "targets": TARGET_FILE}
 _LARGEST_FILE = 64 * 1024 * 1024
+# Prometheus is another user, whatever our umask says.
 _FILE_MODE = 0o644
+_FOLDER_MODE = 0o755
 
 
 def file_items(built: Path) -> list[Item]:
@@ -92,11 +94,10 @@ class Folder:
         path = self.path / name
         partial = path.with_name(f".{path.name}.partial")
         with _told(path, "written"):
-            self.path.mkdir(exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            for place in reversed([one for one in path.parents if one.is_relative_to(self.path)]):
+                _make_folder(place)
             try:
                 with partial.open("wb") as file:
-                    # Prometheus is another user, whatever our umask says.
                     os.fchmod(file.fileno(), _FILE_MODE)
                     file.write(text.encode("utf-8", errors="surrogateescape"))
                     file.flush()
@@ -160,6 +161,12 @@ def write_ours(folder: Folder, ours: Ours) -> None:
     """Note what is ours. Raises StakewatchError."""
     content = {"files": sorted(ours.files), "told": ours.told}
     folder.write(_LIST, json.dumps(content, indent=2) + "\n")
+
+
+def _make_folder(path: Path) -> None:
+    if not path.is_dir():
+        path.mkdir(exist_ok=True)
+        path.chmod(_FOLDER_MODE)
 
 
 def _inside(name: object) -> bool:
