@@ -9,6 +9,7 @@ from pathlib import Path
 from stakewatch.errors import InputError
 
 MAXIMUM_SHOWN = 20
+MAXIMUM_NAMED = 60
 
 
 @dataclass(frozen=True, order=True)
@@ -57,8 +58,12 @@ def plain(text: object, *, limit: int = 300) -> str:
 
 
 def did_you_mean(word: str, known: Sequence[str], otherwise: str) -> str:
-    """Return the question after the nearest of `known`, or `otherwise` with all of them when none is near."""
+    """Return the question after the nearest of `known`, or `otherwise` with them when none is near.
+
+    Of very many only the first are named.
+    """
     near = difflib.get_close_matches(word[:100], known, n=1)
     if near:
         return f"did you mean {near[0]}?"
-    return f"{otherwise}: {', '.join(known)}" if known else otherwise
+    more = f" and {len(known) - MAXIMUM_NAMED} more" if len(known) > MAXIMUM_NAMED else ""
+    return f"{otherwise}: {', '.join(known[:MAXIMUM_NAMED])}{more}" if known else otherwise
