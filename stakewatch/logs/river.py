@@ -71,6 +71,9 @@ def _value(value: Value) -> list[str]:
             width = max(map(len, names.values()), default=0)
             lines = [f"\t{names[name]:{width}} = {' '.join(_value(one))}," for name, one in value.items()]
             return ["{", *lines, "}"]
+        case _ if any(isinstance(one, Mapping) for one in value):
+            members = [[*_value(one)[:-1], f"{_value(one)[-1]},"] for one in value]
+            return ["[", *(f"\t{line}" for member in members for line in member), "]"]
         case _:
             return [f"[{', '.join(' '.join(_value(one)) for one in value)}]"]
 

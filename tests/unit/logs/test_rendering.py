@@ -279,6 +279,7 @@ def test_text_is_printed_so_that_alloy_reads_it_again() -> None:
         "names": ["a", "b"],
         "empty": [],
         "object": {"a-b": "1", "c": "\\"},
+        "objects": [{"a": "1", "b": [1]}, {"c": {"d": "e"}}],
         "reference": Reference("loki.write.loki.receiver"),
     }
     (block,) = river.read(print_blocks([Printed("some.block", "label", values)], heading="one\n\ntwo"))
