@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ class FakePrometheus:
 
     folder: Path
     version: str = "3.15.0"
+    clock: Callable[[], float] = time.time
     refuses: bool = False
     down: bool = False
     succeeded: bool = True
@@ -45,7 +46,7 @@ class FakePrometheus:
                 for path in sorted(self.folder.glob("rules/*.yaml"))
                 for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
             ]
-            self.loaded_at = time.time()
+            self.loaded_at = self.clock()
         return self.succeeded
 
     def answer(self, method: str, path: str) -> tuple[int, Json]:

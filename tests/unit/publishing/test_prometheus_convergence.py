@@ -11,6 +11,7 @@ import yaml
 
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.json_api import ApiError, JsonApi
+from stakewatch.publishing.prometheus_files import Folder
 from stakewatch.publishing.prometheus_server import latest_loading, loaded_groups
 from stakewatch.rules import promtool
 from stakewatch.rules.promtool import Outcome
@@ -146,6 +147,39 @@ def test_the_second_run_changes_nothing_and_prometheus_has_loaded_what_it_should
             wanted = yaml.safe_load(built[name])["groups"][0]
             assert loaded[wanted["name"]] == wanted["rules"][0]["alert"]
         assert there.wrong == []
+
+
+@pytest.fixture
+def same_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everything happen within one second, as Prometheus tells the time of its loading."""
+    monkeypatch.setattr(Folder, "changed_at", lambda _self, _names: 1000.9)
+
+
+@pytest.mark.usefixtures("same_second")
+def test_what_was_written_in_the_second_of_the_last_loading_is_loaded(bundle: Path) -> None:
+    with serving(FakePrometheus(bundle / "there", clock=lambda: 1000.1)) as there:
+        scene = Scene(bundle, there, random.Random(0))  # noqa: S311 - of no matter here
+        scene.run()
+        assert publish(scene.target()).plan.drift is False
+        write_rules(bundle, "beacon", 7)
+        # As far as a run comes that is killed before the loading.
+        publish(make(bundle, "prometheus", config_path=str(there.folder)))
+        assert publish(scene.target()).changed == ["loaded Prometheus"]
+        assert there.groups[0]["rules"][0]["name"] == "A7"
+        assert publish(scene.target()).plan.drift is False
+
+
+@pytest.mark.usefixtures("same_second")
+def test_after_pruning_in_the_second_of_the_last_loading_nothing_is_left_to_do(bundle: Path) -> None:
+    with serving(FakePrometheus(bundle / "there", clock=lambda: 1000.1)) as there:
+        scene = Scene(bundle, there, random.Random(0))  # noqa: S311 - of no matter here
+        write_rules(bundle, "storage", 1)
+        scene.run()
+        (bundle / "build" / "prometheus" / "rules" / "storage.yaml").unlink()
+        scene.run()
+        assert [one.done for one in prune(scene.target()).outcomes] == ["deleted"]
+        assert [group["name"] for group in there.groups] == ["beacon"]
+        assert publish(scene.target()).plan.drift is False
 
 
 def test_files_are_checked_by_the_promtool_of_prometheus_major_version(
