@@ -55,7 +55,7 @@ def _lines(block: Block) -> Iterator[str]:
     yield "}"
 
 
-def _value(value: Value) -> list[str]:
+def _value(value: Value) -> list[str]:  # noqa: PLR0911 - one case a kind of value
     """Return the lines of a value."""
     match value:
         case Reference():
