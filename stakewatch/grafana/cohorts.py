@@ -104,8 +104,12 @@ def standard_error(part: str, whole: str) -> str:
 
 
 def z_score(part: str, whole: str) -> str:
-    """Return the difference of two shares in units of what chance makes: a two-proportion z score."""
-    return f"({difference(share(part, whole))})\n/ ({standard_error(part, whole)} > 0)"
+    """Return the difference of two shares in units of what chance makes: a two-proportion z score.
+
+    Where nobody did anything wrong, chance makes no difference, and there is none.
+    """
+    found = f"({difference(share(part, whole))})"
+    return f"{found}\n/ ({standard_error(part, whole)} > 0)\nor on (network)\n0 * {found}"
 
 
 def paired_score(value: str) -> str:
