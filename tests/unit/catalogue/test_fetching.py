@@ -1,5 +1,6 @@
 """Pages of metrics from servers that behave badly, on loopback."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -20,20 +21,23 @@ class _Handler(BaseHTTPRequestHandler):
             "/binary": (200, b"\x1f\x8b\x08\x00\xff\xfe"),
             "/broken": (503, b"later"),
         }
-        if self.path == "/moved":
+        path = self.path.partition("?")[0]
+        if path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/metrics")
             self.end_headers()
             return
-        if self.path == "/drips":
+        if path == "/drips":
             self.send_response(200)
             self.end_headers()
-            for _ in range(20):
-                self.wfile.write(b"up 1\n")
-                self.wfile.flush()
-                time.sleep(0.05)
+            # Whoever asked goes away in the middle.
+            with contextlib.suppress(OSError):
+                for _ in range(20):
+                    self.wfile.write(b"up 1\n")
+                    self.wfile.flush()
+                    time.sleep(0.05)
             return
-        code, content = answers[self.path.partition("?")[0]]
+        code, content = answers[path]
         self.send_response(code)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
