@@ -331,6 +331,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     fake: FakeAmp
+    _arrived = 0.0
 
     def do_GET(self) -> None:
         self._serve()
@@ -341,6 +342,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _serve(self) -> None:
+        self._arrived = time.monotonic()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fake = self.fake
         quotas = "ServiceQuotas" in self.headers.get("X-Amz-Target", "")
@@ -366,7 +368,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer with what `do` returns, or let happen what is to happen instead."""
         fake = self.fake
         with fake.lock:
-            fake.calls.append((time.monotonic(), operation))
+            fake.calls.append((self._arrived, operation))
             happens = fake.fault(len(fake.calls), operation)
             answer = do() if happens is None or (isinstance(happens, Cut) and happens.after) else happens
         if isinstance(happens, Cut):
