@@ -150,12 +150,14 @@ def test_the_second_run_changes_nothing_and_prometheus_has_loaded_what_it_should
 
 
 @pytest.fixture
-def same_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let everything happen within one second, as Prometheus tells the time of its loading."""
-    monkeypatch.setattr(Folder, "changed_at", lambda _self, _names: 1000.9)
+def changed_at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return when the files changed last, for a test to say; Prometheus loads in the second 1000."""
+    moment = [1000.9]
+    monkeypatch.setattr(Folder, "changed_at", lambda _self, _names: moment[0])
+    return moment
 
 
-@pytest.mark.usefixtures("same_second")
+@pytest.mark.usefixtures("changed_at")
 def test_what_was_written_in_the_second_of_the_last_loading_is_loaded(bundle: Path) -> None:
     with serving(FakePrometheus(bundle / "there", clock=lambda: 1000.1)) as there:
         scene = Scene(bundle, there, random.Random(0))  # noqa: S311 - of no matter here
@@ -169,14 +171,17 @@ def test_what_was_written_in_the_second_of_the_last_loading_is_loaded(bundle: Pa
         assert publish(scene.target()).plan.drift is False
 
 
-@pytest.mark.usefixtures("same_second")
-def test_after_pruning_in_the_second_of_the_last_loading_nothing_is_left_to_do(bundle: Path) -> None:
+def test_after_pruning_in_the_second_of_the_last_loading_nothing_is_left_to_do(
+    bundle: Path, changed_at: list[float]
+) -> None:
     with serving(FakePrometheus(bundle / "there", clock=lambda: 1000.1)) as there:
         scene = Scene(bundle, there, random.Random(0))  # noqa: S311 - of no matter here
         write_rules(bundle, "storage", 1)
+        changed_at[0] = 900.0
         scene.run()
         (bundle / "build" / "prometheus" / "rules" / "storage.yaml").unlink()
-        scene.run()
+        assert publish(scene.target()).changed == []
+        changed_at[0] = 1000.9
         assert [one.done for one in prune(scene.target()).outcomes] == ["deleted"]
         assert [group["name"] for group in there.groups] == ["beacon"]
         assert publish(scene.target()).plan.drift is False
