@@ -12,6 +12,7 @@ from markupsafe import Markup
 from stakewatch.grafana.preview import drawing
 from stakewatch.grafana.preview.colours import look, of_series
 from stakewatch.grafana.preview.explaining import Why
+from stakewatch.grafana.preview.markdown import html
 from stakewatch.grafana.preview.results import Answer, BoardResult, Result
 from stakewatch.grafana.preview.tables import Table, table_of
 from stakewatch.grafana.preview.units import show
@@ -84,7 +85,7 @@ class Card:
     calculations: tuple[str, ...] = ()
     names: tuple[Name, ...] = ()
     more: int = 0
-    text: str = ""
+    text: Markup = Markup()  # noqa: RUF009 - it cannot be changed
     filled: bool = False
     no_value: str = ""
     why: tuple[Why, ...] = ()
@@ -173,7 +174,7 @@ def _parts(result: Result, window: Window, width: int, height: int) -> dict[str,
     height = max(height, _SHORTEST_PICTURE)
     match result.panel.kind:
         case "text":
-            return {"text": str(result.panel.content.get("options", {}).get("content", ""))}
+            return {"text": html(str(result.panel.content.get("options", {}).get("content", "")))}
         case "table":
             table = table_of(result)
             return {
@@ -196,7 +197,8 @@ def _parts(result: Result, window: Window, width: int, height: int) -> dict[str,
             most = min(_MOST_NAMES, max(2, height // 2 // _LEGEND_ROW - 1))
             most -= len(named) > most
             names = tuple(_names(result, named[:most]))
-            height = max(height - _LEGEND_ROW * (len(names) + 1), _SHORTEST_PICTURE)
+            rows = len(names) + 1 + (len(named) > most)
+            height = max(height - _LEGEND_ROW * rows, _SHORTEST_PICTURE)
             return {
                 "picture": drawing.timeseries(_lines(named), defaults, window, width, height),
                 "calculations": tuple(map(_heading, _calculations(result, "legend"))),
