@@ -61,3 +61,13 @@ def test_a_changed_secret_is_a_difference_that_hides_both() -> None:
 def test_lines_that_look_like_the_heads_of_files_are_shown() -> None:
     assert "+++ b" in list(differences("", "++ b\n"))
     assert "--- a" in list(differences("-- a\n", ""))
+
+
+def test_a_hunk_says_which_rule_it_is_about() -> None:
+    old = "".join(f"- alert: A{number}\n" + "  one: 1\n" * 9 + "  for: 5m\n" for number in range(3))
+    new = old.replace("  for: 5m\n- alert: A2", "  for: 6m\n- alert: A2")
+    (head,) = (line for line in differences(old, new) if line.startswith("@@"))
+    assert head.endswith("@@ alert: A1")
+    board = '{\n  "title": "Peers",\n' + '  "a": 1,\n' * 9 + '  "b": 2\n}'
+    (head,) = (line for line in differences(board, board.replace("2", "3")) if line.startswith("@@"))
+    assert head.endswith("@@ title: Peers")
