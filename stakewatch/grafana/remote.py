@@ -4,7 +4,6 @@ Everything that a user's secrets could leak through stands here: the address is 
 printed, logged or raised afterwards never holds them.
 """
 
-import ipaddress
 import itertools
 import math
 import os
@@ -24,12 +23,11 @@ from prometheus_api_client import PrometheusConnect
 from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.util import Retry
 
-from stakewatch.bundle.document import read_text
+from stakewatch.bundle.http_access import Bearer, is_loopback, read_token
 from stakewatch.bundle.rooms import WITH_ALL_EXTRAS
 from stakewatch.errors import InputError, StakewatchError
 
 _TIMEOUT_SECONDS = 60
-_LONGEST_TOKEN = 100_000
 _LONGEST_MESSAGE = 300
 # A workspace of Amazon Managed Service for Prometheus; its requests are signed.
 _AMP = re.compile(r"aps-workspaces(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|api\.aws)")
@@ -155,10 +153,10 @@ def connect(url: str, *, token_file: Path | None = None) -> Remote:
     session = requests.Session()
     host = parts.hostname or ""
     # Proxies of the environment are for other hosts than this one.
-    session.trust_env = not _is_loopback(host)
+    session.trust_env = not is_loopback(host)
     workspace = _AMP.fullmatch(host)
     if token_file is not None:
-        session.auth = _Bearer(_token(token_file))
+        session.auth = Bearer(read_token(token_file))
     elif parts.username is not None:
         session.auth = HTTPBasicAuth(unquote(parts.username), unquote(parts.password or ""))
     elif workspace is not None:
@@ -194,17 +192,6 @@ def label_values(remote: Remote, at: float) -> Callable[[str, str], tuple[str, .
         return tuple(sorted(series.labels[label] for series in found if label in series.labels))
 
     return values
-
-
-class _Bearer(AuthBase):
-    """A token in the header; as an authentication, so that a redirect to another host does not get it."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 def _signature(region: str) -> AuthBase:
@@ -257,20 +244,6 @@ def _parts(url: str) -> SplitResult:
     if parts.query or parts.fragment:
         raise InputError("the address has a ? or # in it", where="--prometheus", mend=mend)
     return parts
-
-
-def _token(path: Path) -> str:
-    token = read_text(path, maximum_bytes=_LONGEST_TOKEN).strip()
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise InputError("the file holds no token", where=str(path), mend="write the token as its only line")
-    return token
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _refuse(url: str) -> Any:  # noqa: ANN401 - a hook of requests

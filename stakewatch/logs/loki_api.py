@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from stakewatch.bundle.http_access import Bearer, read_token
 from stakewatch.bundle.problems import plain
 from stakewatch.errors import InputError, StakewatchError
 
@@ -97,20 +98,8 @@ def _session(address: Address) -> requests.Session:
     if address.tenant:
         session.headers["X-Scope-OrgID"] = address.tenant
     if address.token_file is not None:
-        session.headers["Authorization"] = f"Bearer {_token(address.token_file)}"
+        session.auth = Bearer(read_token(address.token_file))
     return session
-
-
-def _token(path: Path) -> str:
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("the token cannot be read", where=str(path)) from error
-    if not token or not token.isascii() or not token.isprintable():
-        raise InputError(
-            "the file holds no token", where=str(path), mend="write the token alone, on one line"
-        )
-    return token
 
 
 def _page(

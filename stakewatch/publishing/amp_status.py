@@ -12,6 +12,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from requests.auth import AuthBase
 
+from stakewatch.bundle.http_access import is_loopback
 from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.json_api import Hints, JsonApi
@@ -19,7 +20,6 @@ from stakewatch.publishing.objects import Fact
 from stakewatch.publishing.target import Report
 
 _SERVICE = "aps"
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _HINTS = Hints(
     unauthorized="sign in again, as with aws sso login: the credentials do not hold for queries",
     forbidden="allow aps:ListRules in the IAM policy of these credentials",
@@ -50,7 +50,7 @@ def rule_facts(endpoint: str, session: Any, region: str, report: Report) -> Iter
     `endpoint` is the workspace's `prometheusEndpoint`. Raises StakewatchError when it cannot be asked.
     """
     parts = urlsplit(endpoint)
-    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+    if parts.scheme != "https" and not is_loopback(parts.hostname):
         raise StakewatchError(
             f"the workspace names no secure address for queries: {plain(endpoint)}",
             mend="is it ACTIVE? It should begin with https://aps-workspaces",

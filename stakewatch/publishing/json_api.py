@@ -15,6 +15,7 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
+from stakewatch.bundle.http_access import Bearer, is_loopback
 from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.target import UnusableTargetError
@@ -28,7 +29,6 @@ _ATTEMPTS = 3
 _ATTEMPTS_WHEN_LIMITED = 8
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PASSING = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 
 
@@ -83,18 +83,6 @@ class _TooLargeError(requests.RequestException):
     """An answer that nobody sends in earnest."""
 
 
-class _Bearer(AuthBase):
-    """The token as a header. As requests' own kind of authentication it keeps a netrc file out of it."""
-
-    def __init__(self, token: str | None) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._token is not None:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
 @dataclass(frozen=True)
 class _Answer:
     """What a server sent back; `retry_after` is the header of this name."""
@@ -122,7 +110,7 @@ class JsonApi:
         self,
         url: str,
         *,
-        token: Callable[[], str | None] = lambda: None,
+        token: Callable[[], str] | None = None,
         auth: AuthBase | None = None,
         timeout_seconds: float = 30.0,
         attempts: int = _ATTEMPTS,
@@ -142,7 +130,7 @@ class JsonApi:
         self._pause = pause
         self._session = requests.Session()
         # What runs on this machine is asked directly, whatever proxy the environment names.
-        self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+        self._session.trust_env = not is_loopback(urlsplit(url).hostname)
         # A session of the server's own would outlive the token.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -198,7 +186,7 @@ class JsonApi:
                 params=query,
                 data=content,
                 headers=headers,
-                auth=self._auth or _Bearer(self._token()),
+                auth=self._signed_in(),
                 allow_redirects=False,
                 timeout=(min(_CONNECT_SECONDS, self._timeout_seconds), self._timeout_seconds),
                 stream=True,
@@ -236,6 +224,12 @@ class JsonApi:
         return UnusableApiError(
             f"no connection: {said}", where=where, mend="is the url right, and the server running?"
         )
+
+    def _signed_in(self) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+        """Return what says who asks; also for nobody there is one, so that no netrc file speaks up."""
+        if self._auth is not None:
+            return self._auth
+        return _unsigned if self._token is None else Bearer(self._token())
 
     def _content(self, answer: _Answer, where: str) -> Json:
         """Return the JSON of a good answer. Raises ApiError with the mend for a bad one."""
@@ -288,6 +282,10 @@ class JsonApi:
 def segment(text: str) -> str:
     """Return `text` as one segment of a path, whatever stands in it."""
     return quote(text, safe="")
+
+
+def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _backoff(attempt: int) -> float:

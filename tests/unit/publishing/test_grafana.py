@@ -483,7 +483,7 @@ def test_the_token_comes_from_a_file_that_only_we_may_read(
     monkeypatch.delenv("GRAFANA_TOKEN")
     path = bundle / "token"
     for content, mode, said in (
-        (None, 0o600, "cannot be read"),
+        (None, 0o600, "the token cannot be read"),
         (ADMIN, 0o644, "everybody on this machine"),
         ("", 0o600, "holds no token"),
         ("two words", 0o600, "holds no token"),

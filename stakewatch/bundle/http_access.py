@@ -1,0 +1,70 @@
+"""Access to the server of a user over HTTP: the token in a file of theirs, and who it is sent to."""
+
+import ipaddress
+import os
+import re
+import stat
+from pathlib import Path
+
+import requests
+from requests.auth import AuthBase
+
+from stakewatch.errors import InputError
+
+_TOKEN = re.compile(r"[!-~]{1,65536}")
+_LARGEST_FILE = 100_000
+
+
+class Bearer(AuthBase):
+    """A token as a header.
+
+    As an authentication of its own, so that neither a netrc file replaces it nor a redirect to another host
+    gets it.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign a request."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def read_token(path: Path, *, private: bool = False) -> str:
+    """Return the token that stands alone in a file, which with `private` nobody else on the machine may read.
+
+    Raises InputError, which never repeats what is in the file.
+    """
+    try:
+        # What is no ordinary file must not hold us up.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(_LARGEST_FILE) if stat.S_ISREG(mode) else b""
+    except OSError as error:
+        raise InputError(
+            f"the token cannot be read: {error.strerror}", where=str(path), mend="write the token into it"
+        ) from error
+    if private and mode & stat.S_IRWXO:
+        raise InputError(
+            "everybody on this machine may read or change it", where=str(path), mend="chmod o= the file"
+        )
+    return expect_token(content.decode("utf-8", errors="replace"), where=str(path))
+
+
+def expect_token(text: str, *, where: str) -> str:
+    """Return a token without what surrounds it. Raises InputError, without the text, when it is none."""
+    token = text.strip()
+    if not _TOKEN.fullmatch(token):
+        raise InputError(
+            "holds no token", where=where, mend="a token is one line of letters, digits and signs"
+        )
+    return token
+
+
+def is_loopback(host: str | None) -> bool:
+    """Return whether a host is this machine, which is asked without proxies and without encryption."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
