@@ -17,21 +17,21 @@ from stakewatch.grafana.machines import (
 from stakewatch.grafana.panels import FiringAlerts, Gauge, Heatmap, Stat, Table, Timeseries, Value
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.thresholds import steps
-from stakewatch.grafana.variables import DatasourceVariable, NumberVariable
+from stakewatch.grafana.variables import DatasourceVariable, TextVariable
 
 FIRING = (
     'ALERTS{alertstate="firing",alertname=~"Volume.+|FilesystemReadOnly|Ebs.+|DiskLatencyHigh|'
     'PersistentVolumeNotRetained",cluster=~"$cluster",namespace=~"$namespace|"}'
 )
-IOPS = NumberVariable(
+IOPS = TextVariable(
     "iops",
-    3000,
+    "3000",
     "Operations per second that the volumes were given: 3,000 as gp3 comes; no metric tells",
     "IOPS of a volume",
 )
-THROUGHPUT = NumberVariable(
+THROUGHPUT = TextVariable(
     "throughput",
-    125,
+    "125",
     "MiB per second that the volumes were given: 125 as gp3 comes; no metric tells",
     "MiB/s of a volume",
 )

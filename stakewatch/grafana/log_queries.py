@@ -7,6 +7,7 @@ from stakewatch.grafana.boardfile import Placed, panels
 from stakewatch.grafana.filling import BUILT_IN, fill
 from stakewatch.grafana.lint import Flaw
 from stakewatch.grafana.logql import LogqlError, LogSelector, parse_logql
+from stakewatch.grafana.opening import typed_in
 
 # Few labels, so that there are few streams; all else is in a line's structured metadata.
 STREAM_LABELS = frozenset({"cluster", "region", "network", "role", "implementation", "instance", "level"})
@@ -15,14 +16,15 @@ _CHOICE = 'cluster=~"$cluster"'
 
 def lint_log_queries(board: Mapping[str, Any]) -> Iterator[Flaw]:
     """Yield what is wrong with the queries for logs of a board's JSON."""
+    values = {**BUILT_IN, **typed_in(board)}
     for panel in panels(board):
         for expression in panel.log_expressions:
-            yield from _of_expression(expression, panel)
+            yield from _of_expression(expression, panel, values)
 
 
-def _of_expression(expression: str, panel: Placed) -> Iterator[Flaw]:
+def _of_expression(expression: str, panel: Placed, values: Mapping[str, str]) -> Iterator[Flaw]:
     try:
-        selectors = parse_logql(fill(expression, BUILT_IN))
+        selectors = parse_logql(fill(expression, values))
     except LogqlError as error:
         yield Flaw("target-logql", panel.title, f"a query for logs does not parse: {error}", "mend it")
         return

@@ -38,8 +38,8 @@ def as_pattern(value: str) -> str:
     return re.escape(value).replace("\\", "\\\\")
 
 
-def numbers(board: Mapping[str, Any]) -> dict[str, str]:
-    """Return the numbers that stand in a board until a reader types in others, by variable."""
+def typed_in(board: Mapping[str, Any]) -> dict[str, str]:
+    """Return what stands in the text boxes of a board until a reader types in something, by variable."""
     return {
         str(variable["name"]): str(variable["query"])
         for variable in variables(board)

@@ -10,7 +10,7 @@ from stakewatch.catalogue.inventory import EXPORTER, Catalogue
 from stakewatch.grafana.boardfile import annotation_expressions, panels, variable_query, variables
 from stakewatch.grafana.filling import BUILT_IN, RANGE, RATE_INTERVAL, fill
 from stakewatch.grafana.lint import Flaw
-from stakewatch.grafana.opening import numbers
+from stakewatch.grafana.opening import typed_in
 from stakewatch.promql import PromqlError, Selector, parse_duration, selectors
 from stakewatch.promql.tree import NAME_LABEL
 
@@ -66,9 +66,9 @@ def _flaws(board: Mapping[str, Any], known: Known) -> Iterator[Flaw]:
     by_cluster = any(variable.get("name") == "cluster" for variable in variables(board))
     texts = [(panel.title, expression) for panel in panels(board) for expression in panel.expressions]
     texts += [("", expression) for expression in annotation_expressions(board)]
-    typed_in = numbers(board)
+    texts_typed_in = typed_in(board)
     for title, expression in texts:
-        yield from _of_expression(fill(expression, typed_in), title, known, by_cluster=by_cluster)
+        yield from _of_expression(fill(expression, texts_typed_in), title, known, by_cluster=by_cluster)
     for variable in variables(board):
         if variable.get("type") == "query":
             yield from _of_variable(variable_query(variable), known)

@@ -97,17 +97,17 @@ class LabelNameVariable:
 
 
 @dataclass(frozen=True)
-class NumberVariable:
-    """A number that a reader types in, for what no metric tells."""
+class TextVariable:
+    """What a reader types in, for what no metric tells; until then it is `default`."""
 
     name: str
-    default: int
+    default: str
     description: str
     title: str
 
     def to_json_data(self) -> dict[str, Any]:
         """Return Grafana's form."""
-        chosen = {"selected": True, "text": str(self.default), "value": str(self.default)}
+        chosen = {"selected": True, "text": self.default, "value": self.default}
         return {
             "current": chosen,
             "description": self.description,
@@ -115,13 +115,13 @@ class NumberVariable:
             "label": self.title,
             "name": self.name,
             "options": [chosen],
-            "query": str(self.default),
+            "query": self.default,
             "skipUrlSync": False,
             "type": "textbox",
         }
 
 
-Variable = DatasourceVariable | LabelVariable | LabelNameVariable | NumberVariable
+Variable = DatasourceVariable | LabelVariable | LabelNameVariable | TextVariable
 
 LOGS: Variable = DatasourceVariable(LOGS_VARIABLE, "Logs", "loki")
 

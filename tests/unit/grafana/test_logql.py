@@ -2,18 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from stakewatch.bundle.configuration import Configuration
+from stakewatch.bundle.folder import Bundle
 from stakewatch.grafana.board import Board
-from stakewatch.grafana.log_queries import lint_log_queries
+from stakewatch.grafana.boardfile import panels
+from stakewatch.grafana.filling import BUILT_IN, fill
+from stakewatch.grafana.generation import generated, load_board
+from stakewatch.grafana.log_queries import STREAM_LABELS, lint_log_queries
 from stakewatch.grafana.logql import LogqlError, LogSelector, parse_logql
+from stakewatch.grafana.opening import typed_in
 from stakewatch.grafana.queries import LogQuery
-from stakewatch.grafana.setting import Setting
+from stakewatch.grafana.setting import Setting, setting_of
 from stakewatch.grafana.text_panels import Logs
 from stakewatch.grafana.variables import LOGS
 
+ROOT = Path(__file__).parents[3]
 STREAM = '{cluster=~".*"}'
 
 
@@ -70,6 +79,34 @@ def test_what_a_person_mistypes_is_told_with_its_place(query: str, said: str) ->
     with pytest.raises(LogqlError) as caught:
         parse_logql(query)
     assert said in str(caught.value)
+
+
+def test_the_rules_of_lokis_ruler_are_read() -> None:
+    files = sorted((ROOT / "loki" / "rules").glob("*.yaml"))
+    documents = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in files]
+    expressions = [rule["expr"] for one in documents for group in one["groups"] for rule in group["rules"]]
+    assert expressions
+    assert all(parse_logql(expression) for expression in expressions)
+
+
+def test_the_labels_of_streams_are_those_of_the_pipelines() -> None:
+    pipelines = yaml.safe_load((ROOT / "loki" / "pipelines.yaml").read_text(encoding="utf-8"))
+    assert set(pipelines["labels"]) == STREAM_LABELS
+
+
+def test_fields_that_the_board_filters_by_are_those_of_the_pipelines(bundle: Bundle) -> None:
+    pipelines = yaml.safe_load((ROOT / "loki" / "pipelines.yaml").read_text(encoding="utf-8"))
+    board = generated(load_board(bundle.dashboards / "logs.py"), setting_of(bundle, Configuration()))
+    values = {**BUILT_IN, **typed_in(board)}
+    filtered = {
+        field
+        for panel in panels(board)
+        for expression in panel.log_expressions
+        for selector in parse_logql(fill(expression, values))
+        for field in selector.filtered
+    }
+    assert filtered <= {*pipelines["fields"], "error_class"}
+    assert {"slot", "pubkey", "error_class"} <= filtered
 
 
 def test_selectors_name_their_labels_and_the_fields_they_filter_by() -> None:

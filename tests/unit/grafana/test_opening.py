@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.lint import lint
-from stakewatch.grafana.opening import as_pattern, numbers, opening_values
+from stakewatch.grafana.opening import as_pattern, opening_values, typed_in
 from stakewatch.grafana.panels import Stat
 from stakewatch.grafana.round_trip import differences
 from stakewatch.grafana.setting import Setting
@@ -13,7 +13,7 @@ from stakewatch.grafana.variables import (
     DatasourceVariable,
     LabelNameVariable,
     LabelVariable,
-    NumberVariable,
+    TextVariable,
     Variable,
 )
 
@@ -23,7 +23,7 @@ CHOICES: tuple[Variable, ...] = (
     EVERYTHING,
     LabelNameVariable("by", "up", "label_.+|job", "job", "What to compare by"),
     LabelVariable("first", "$by", 'up{cluster=~"$cluster"}', "One of them", everything=False),
-    NumberVariable("limit", 3000, "What it may do", "Limit"),
+    TextVariable("limit", "3000", "What it may do", "Limit"),
 )
 
 
@@ -46,7 +46,7 @@ def test_all_the_default_the_first_value_and_the_number_are_chosen(
         "limit": "3000",
     }
     assert asked == [('up{cluster=~".*"}', "job")]
-    assert numbers(board) == {"limit": "3000"}
+    assert typed_in(board) == {"limit": "3000"}
 
 
 def test_an_empty_list_chooses_nothing(board_of: Callable[..., Board], peers: Stat, setting: Setting) -> None:

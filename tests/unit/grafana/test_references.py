@@ -115,8 +115,8 @@ def test_an_alert_whose_board_is_gone_is_found_at_its_line(bundle: Bundle) -> No
     assert finding.path.name == "monitoring.yaml"
     line = finding.path.read_text(encoding="utf-8").splitlines()[finding.line - 1]
     assert line.strip() == "- alert: Watchdog"
-    # The board on validators links to it too.
-    assert [one.path.name for one in found if one.path.suffix == ".py"] == ["validators.py"]
+    # Two boards link to it too.
+    assert [one.path.name for one in found if one.path.suffix == ".py"] == ["logs.py", "validators.py"]
 
 
 def test_an_alert_that_sets_a_variable_the_board_lacks_is_found(bundle: Bundle) -> None:
