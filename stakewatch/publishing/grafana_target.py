@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
+from stakewatch.bundle.http_access import is_loopback
 from stakewatch.bundle.problems import quoted
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch.publishing import grafana_api as grafana
@@ -143,6 +145,10 @@ class GrafanaTarget:
     def limits(self, items: Sequence[Item]) -> Sequence[Flaw]:
         """Return what this Grafana would refuse: titles, uids, a data source of a type that it has not."""
         flaws = dashboard_flaws([item for item in items if item.kind == DASHBOARD])
+        address = urlsplit(self._api.url)
+        if address.scheme == "http" and not is_loopback(address.hostname):
+            what = "the token travels unencrypted over http"
+            flaws.append(Flaw(self._api.url, what, "write https:// where it is served", fatal=False))
         for item in items:
             if item.kind != DATA_SOURCE:
                 continue

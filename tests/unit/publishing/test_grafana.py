@@ -313,6 +313,16 @@ def test_an_address_of_a_single_call_is_found_before_anything_is_sent(
     assert there.writes == []
 
 
+def test_a_token_that_travels_unencrypted_is_remarked(
+    bundle: Path, there: FakeGrafana, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grafana_target, "is_loopback", lambda _: False)
+    result = publish(target(bundle, there))
+    assert [(flaw.what, flaw.fatal) for flaw in result.plan.flaws] == [
+        ("the token travels unencrypted over http", False)
+    ]
+
+
 def test_boards_open_with_the_published_data_source(bundle: Path, there: FakeGrafana) -> None:
     publish(target(bundle, there, data_source={**SOURCE, "name": "Staking metrics"}))
     assert there.data_sources["staking-metrics"]["name"] == "Staking metrics"
