@@ -8,6 +8,9 @@ from typing import Any
 
 from stakewatch.bundle.document import Document
 
+# What is about the Prometheus that evaluates it.
+_SKIPPED_GROUPS = ("local_prometheus",)
+
 
 @dataclass(frozen=True)
 class Destination:
@@ -41,6 +44,11 @@ def destinations(document: Document, data: Mapping[str, Any]) -> tuple[Destinati
 
 def _option(key: str, value: Any, folder: Path) -> Any:  # noqa: ANN401 - whatever the schema allows
     return str(folder / value) if key.endswith(("_file", "_path")) else value
+
+
+def skipped_groups(destination: Destination) -> frozenset[str]:
+    """Return the rule groups that a workspace's ruler does not evaluate: another Prometheus does."""
+    return frozenset(destination.options.get("skip_groups", _SKIPPED_GROUPS))
 
 
 def workspace_url(region: str, workspace: str) -> str:

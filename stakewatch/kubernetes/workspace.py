@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from stakewatch.bundle.configuration import Configuration
-from stakewatch.bundle.destinations import workspace_url
-from stakewatch.bundle.validation import schema
+from stakewatch.bundle.destinations import skipped_groups, workspace_url
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class Workspace:
 
     identity: str
     region: str
-    skipped_groups: tuple[str, ...]
+    skipped_groups: frozenset[str]
     service_account_role_arn: str | None
     assume_role_arn: str | None
 
@@ -35,16 +34,7 @@ def workspace_of(configuration: Configuration) -> Workspace | None:
     return Workspace(
         identity=destination.options["workspace"],
         region=destination.options["region"],
-        skipped_groups=tuple(destination.options.get("skip_groups", _default_skipped_groups())),
+        skipped_groups=skipped_groups(destination),
         service_account_role_arn=remote_write.service_account_role_arn,
         assume_role_arn=remote_write.assume_role_arn,
     )
-
-
-def _default_skipped_groups() -> list[str]:
-    """Return what the schema says: publishing and the cluster must agree on who evaluates what."""
-    for case in schema()["properties"]["publish"]["additionalProperties"]["allOf"]:
-        if case["then"]["title"] == "amp":
-            default: list[str] = case["then"]["properties"]["skip_groups"]["default"]
-            return default
-    raise LookupError("the schema has no destination of the type amp")

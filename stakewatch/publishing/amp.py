@@ -13,6 +13,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
+from stakewatch.bundle.destinations import skipped_groups
 from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.amp_limits import Place, Quotas, flaws
@@ -77,7 +78,7 @@ class Amp:
             calls_per_second,
         )
         self._naming = Naming(options.get("prefix", Naming.prefix), options.get("owner", Naming.owner))
-        self._skipped = frozenset(options.get("skip_groups", ("local_prometheus",)))
+        self._skipped = skipped_groups(source.destination)
         self._with_definition: bool = options.get("alertmanager", True)
         self._closing = contextlib.ExitStack()
         self._opened: Workspace | None = None

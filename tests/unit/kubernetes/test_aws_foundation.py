@@ -9,6 +9,8 @@ import botocore.session
 import pytest
 import yaml
 
+from stakewatch.bundle.destinations import Destination
+from stakewatch.publishing.amp_access import policies
 from tests.unit.kubernetes.cloudformation import conditions, inside, known_names, load_template, references
 from tests.unit.publishing.amp_scene import DEFINITION, amp_scene, rules
 
@@ -122,6 +124,18 @@ def test_publishing_asks_for_nothing_that_its_role_may_not_do(tmp_path: Path) ->
         "aps:ListRules",
         "aps:DeleteAlertManagerDefinition",
     }
+
+
+def test_the_roles_are_those_that_are_built_for_each_command() -> None:
+    destination = Destination("amp", "amp", {"region": "eu-west-1", "workspace": "ws-1"})
+    built = {
+        command: {action for statement in policy["Statement"] for action in statement["Action"]}
+        for command, policy in policies(destination).items()
+    }
+    assert actions("Looks") == built["plan"] | built["status"]
+    assert actions("Publishes") == (built["apply"] | built["prune"]) - actions("Looks")
+    assert actions("Sender") == built["remote-write"]
+    assert actions("Reads") == built["query"]
 
 
 def test_every_action_is_one_that_the_service_has() -> None:

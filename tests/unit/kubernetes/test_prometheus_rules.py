@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from stakewatch.bundle.configuration import Configuration
+from stakewatch.bundle.destinations import Destination, skipped_groups
+from stakewatch.bundle.validation import schema
 from stakewatch.errors import InputError
 from stakewatch.kubernetes.prometheus_rules import prometheus_rules
 from stakewatch.rules.files import RuleFile, parse_rule_file
@@ -87,3 +89,13 @@ def test_a_file_that_the_operator_would_not_take_is_refused() -> None:
     text += "          up\n" + "          or up\n" * 100_000
     with pytest.raises(InputError, match="the operator takes 524,288"):
         list(prometheus_rules([rule_file("large.yaml", text)], Configuration()))
+
+
+def test_what_is_not_published_by_default_is_what_the_schema_says() -> None:
+    (form,) = [
+        case["then"]
+        for case in schema()["properties"]["publish"]["additionalProperties"]["allOf"]
+        if case["then"]["title"] == "amp"
+    ]
+    destination = Destination("production", "amp")
+    assert skipped_groups(destination) == set(form["properties"]["skip_groups"]["default"])
