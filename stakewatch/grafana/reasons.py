@@ -199,8 +199,9 @@ class Judge:
     def _not_said(self, wanted: Wanted, here: list[str], metrics: list[Metric]) -> Reason:
         components = [self.catalogue.components[name] for name in here]
         titles = _titles(components)
-        if wanted.name in self.fleet.names:
-            labels = ", ".join(sorted(matcher.name for matcher in wanted.matchers))
+        others = {matcher.name for matcher in wanted.matchers} - {"role", "implementation"}
+        if wanted.name in self.fleet.names and others:
+            labels = ", ".join(sorted(others))
             return Reason(
                 Cause.WITHOUT_LABEL,
                 f"{titles} is scraped, its series lack what is asked of {labels}",

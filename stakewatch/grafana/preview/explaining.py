@@ -102,12 +102,16 @@ class Explainer:
             own = expression[node.start : node.braces_end if node.braces_end >= 0 else node.end]
             if not self.remote.query(f"count({own})", self.at):
                 found = True
-                if selector.metric_names == ("ALERTS",):
-                    yield Why("no alert of those that it asks for fires now")
-                else:
-                    yield Why(f"{' '.join(text.split())} finds nothing: no series has these labels now")
+                yield Why(self._nothing_found(selector.metric_names, " ".join(text.split())))
         if not found:
             yield Why("all that it reads is there, and nothing meets its condition now")
+
+    def _nothing_found(self, names: tuple[str, ...], text: str) -> str:
+        if names == ("ALERTS",):
+            return "no alert of those that it asks for fires now"
+        if any(name in self._recorded.expressions for name in names):
+            return f"the rule that records {' or '.join(names)} has given nothing so far"
+        return f"{text} finds nothing: no series has these labels now"
 
 
 def _listed(names: list[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
 from stakewatch.catalogue import load_catalogue
 from stakewatch.errors import InputError
@@ -17,7 +18,7 @@ from stakewatch.grafana.panels import BarGauge, Gauge, Heatmap, Panel, Stat, Sta
 from stakewatch.grafana.preview.allowed import Allowance, allowances_of
 from stakewatch.grafana.preview.explaining import Explainer, Why
 from stakewatch.grafana.preview.page import Preview, write_pages
-from stakewatch.grafana.preview.run import Wish, choose_boards, not_allowed, outdated, preview
+from stakewatch.grafana.preview.run import Wish, boards_of, choose_boards, not_allowed, outdated, preview
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.remote import connect
 from stakewatch.grafana.setting import Setting
@@ -270,3 +271,8 @@ def test_panels_that_may_be_empty_are_listed_with_their_reason(
         Allowance("a_board", "Peers", "x"),
         Allowance("a_board", "Other", "x"),
     )
+
+
+def test_our_own_list_names_panels_that_there_are() -> None:
+    bundle = Bundle(ROOT)
+    assert allowances_of(bundle, boards_of(bundle, Configuration()))

@@ -123,6 +123,13 @@ def test_what_a_scraped_program_does_not_say_is_told_with_what_the_catalogue_kno
     assert reason("node_systemd_unit_state", seen).cause is Cause.SWITCHED_OFF
 
 
+def test_a_metric_that_only_another_program_says_is_not_said_by_the_one_that_is_asked() -> None:
+    erigon = Process("execution", "erigon")
+    seen = fleet(GETH, erigon, components=("geth", "erigon"), names=("rpc_failure",))
+    found = reason('rpc_failure{role="execution",implementation="erigon"}', seen)
+    assert (found.cause, found.said) == (Cause.NOT_SAID, "Erigon is scraped and has not said it yet")
+
+
 def test_a_pattern_of_names_is_judged_by_the_processes_that_it_selects() -> None:
     selector = '{__name__=~"rpc_[a-z]+_success",role="execution",implementation="geth"}'
     assert reason(selector, fleet(GETH, components=("geth",))).cause is Cause.NOT_SAID
