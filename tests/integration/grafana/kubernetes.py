@@ -1,4 +1,4 @@
-"""What the simulator has none of: Kubernetes, the kubelet, the EBS driver, mev-boost, and lists of keys."""
+"""What the simulator has none of: Kubernetes, the EBS driver, mev-boost, lists of keys, and recorded logs."""
 
 import threading
 import time
@@ -64,6 +64,7 @@ def metrics(plan: FleetPlan, uptime: float) -> str:
     ]
     lines += _key_lists(plan.network)
     lines += _builders(plan.network, uptime)
+    lines += _log_lines(plan.network)
     return "\n".join(lines) + "\n"
 
 
@@ -94,6 +95,18 @@ def _builders(network: str, uptime: float) -> Iterator[str]:
         f"mev_boost_relay_latency_count{{{relay},{endpoint}}} {uptime}",
         f'mev_boost_relay_status_code_total{{{relay},{endpoint},http_status_code="200"}} {uptime * 0.9}',
         f'vouch_relay_builder_bid_total{{{vouch},result="failed"}} {uptime * 0.1}',
+    )
+
+
+def _log_lines(network: str) -> Iterator[str]:
+    """Yield what Loki's ruler writes to Prometheus."""
+    beacon = f'network="{network}",role="beacon",implementation="teku",instance="beacon-2"'
+    person = 'namespace="staking",user="somebody"'
+    yield from (
+        f'instance:error_log_lines:count5m{{{beacon},error_class="relay_failed"}} 2',
+        f"instance:fatal_log_lines:count5m{{{beacon}}} 1",
+        f'pod:exec_audit_events:count5m{{{person},pod="validators-1-0",action="exec"}} 1',
+        f'secret:keystore_read_audit_events:count5m{{{person},secret="keystore-1",action="get"}} 1',
     )
 
 
