@@ -17,13 +17,11 @@ from stakewatch.cli.output import console, progress_console, shown
 from stakewatch.demo.quiet import WARM_UP_SECONDS, warmed_up
 from stakewatch.errors import InputError
 from stakewatch.grafana.extra import require_extra
+from stakewatch.grafana.preview.window import shown_seconds
 from stakewatch.grafana.remote import connect
-from stakewatch.promql import parse_duration
 
 if TYPE_CHECKING:
     from stakewatch.grafana.preview.page import Preview
-
-_LONGEST_SECONDS = 2 * 366 * 86_400
 
 
 @click.command(short_help="Show the boards on real data, without Grafana.")
@@ -72,7 +70,7 @@ def command(
     )
 
     chosen = dict(map(_choice, choices))
-    seconds = None if duration is None else _seconds(duration)
+    seconds = None if duration is None else shown_seconds(duration)
     bundle, configuration = opened(bundle_folder, configuration_file)
     every = boards_of(bundle, configuration)
     allowances = allowances_of(bundle, every)
@@ -119,10 +117,3 @@ def _choice(text: str) -> tuple[str, str]:
         raise InputError(f"{text!r} chooses nothing", where="--choose", mend="write --choose cluster=eu-1")
     # It stands between quotation marks in the query.
     return name, value.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _seconds(text: str) -> float:
-    seconds = parse_duration(text)
-    if not 1 <= seconds <= _LONGEST_SECONDS:
-        raise InputError(f"{text} cannot be shown", where="--range", mend="give 1s to 2y")
-    return seconds

@@ -15,6 +15,7 @@ DEFAULT_INTERVAL_SECONDS = 15
 _POINTS = 400
 _SCRAPES_OF_A_RATE = 4
 _DEFAULT_SECONDS = 10_800
+_LONGEST_SECONDS = 2 * 366 * 86_400
 _RELATIVE = re.compile(r"now-(\w+)")
 
 
@@ -55,6 +56,17 @@ class Window:
 def window_of(board: Mapping[str, Any], end: float, interval: int, seconds: float | None = None) -> Window:
     """Return the window that a board opens with, or one of `seconds`, that ends at `end` (Unix seconds)."""
     return Window(end - (seconds or _opens_with(board)), end, interval)
+
+
+def shown_seconds(duration: str) -> float:
+    """Return the seconds of a duration that can be shown.
+
+    Raises InputError when it is none, too short or too long.
+    """
+    seconds = parse_duration(duration)
+    if not 1 <= seconds <= _LONGEST_SECONDS:
+        raise InputError(f"{duration} cannot be shown", where="--range", mend="give 1s to 2y")
+    return seconds
 
 
 def _opens_with(board: Mapping[str, Any]) -> float:
