@@ -6,6 +6,7 @@ Source of the error codes: "Common errors" of each service's API reference, and 
 import random
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 import boto3
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 import stakewatch
 from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
+from stakewatch.publishing.differences import shown_line
 from stakewatch.publishing.pace import Pace
 from stakewatch.publishing.target import Report, UnusableTargetError
 
@@ -116,25 +119,34 @@ class Service:
             self._pace.turn()
             try:
                 answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+                self._expect_whole(answer, operation)
             except botocore_errors.ClientError as error:
                 wait = self._wait_after(error.response, attempt)
                 if wait is None or time.monotonic() + wait > deadline:
                     raise refusal(error.response, operation, self._where) from error
                 awaited = "less often asked" if _throttled(error.response) else "well again"
-                report(f"waiting {wait:.1f} s until AWS is {awaited}")
-            except botocore_errors.BotoCoreError as error:
+                awaited = f"waiting {wait:.1f} s until AWS is {awaited}"
+            except (botocore_errors.BotoCoreError, ResponseParserError) as error:
                 wait = self._backoff(attempt)
                 if not isinstance(error, _PASSING) or attempt >= _MOST_RETRIES:
                     raise _unreached(error, operation, self._where) from error
-                report(f"waiting {wait:.1f} s to connect again")
+                awaited = f"waiting {wait:.1f} s to connect again"
             else:
                 return answer
             attempt += 1
-            pause(wait, report)
+            pause(wait, report, awaited)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def _expect_whole(self, answer: Mapping[str, Any], operation: str) -> None:
+        """Raise ResponseParserError for an answer of something else, as of a proxy that says 200."""
+        meta = self._client.meta
+        shape = meta.service_model.operation_model(meta.method_to_api_mapping[operation]).output_shape
+        missing = set(shape.required_members if shape else ()) - answer.keys()
+        if missing:
+            raise ResponseParserError(f"it has no {', '.join(sorted(missing))}")
 
     def _wait_after(self, response: dict[str, Any], attempt: int) -> float | None:
         """Return the seconds until a refused call may be asked again, None where that would be vain."""
@@ -259,9 +271,9 @@ def refusal(response: dict[str, Any], operation: str, where: str) -> AwsError:
     return kind(what, code=code, status=status, where=where, mend=mend)
 
 
-def _unreached(error: botocore_errors.BotoCoreError, operation: str, where: str) -> AwsError:
+def _unreached(error: Exception, operation: str, where: str) -> AwsError:
     """Return what a call comes to that AWS never answered."""
-    said = plain(error)
+    said = shown_line(plain(error))
     where = f"{where}, {operation}"
     code = type(error).__name__
     if isinstance(error, botocore_errors.ProfileNotFound):
@@ -282,6 +294,15 @@ def _unreached(error: botocore_errors.BotoCoreError, operation: str, where: str)
         return AwsError(
             f"not as the API wants it: {said}", code=code, where=where, mend="mend that name or value"
         )
+    elif isinstance(error, ResponseParserError):
+        what, mend = (
+            f"its answer is not one of AWS: {said}",
+            "a proxy, or AWS_ENDPOINT_URL of something else?",
+        )
+    elif type(error) is botocore_errors.HTTPClientError:
+        # Its text repeats what could not be sent, a token among it.
+        what = "the request could not be sent"
+        mend = "do the AWS_… variables or the profile hold a line break or other stray characters?"
     elif isinstance(error, botocore_errors.SSLError):
         what, mend = (
             f"no secure connection: {said}",

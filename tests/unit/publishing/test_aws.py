@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore import exceptions
+from botocore.parsers import ResponseParserError
 
 from stakewatch.publishing import aws
 from stakewatch.publishing.aws import (
@@ -20,6 +22,8 @@ from stakewatch.publishing.aws import (
 from stakewatch.publishing.pace import Pace
 from stakewatch.publishing.target import UnusableTargetError
 from tests.unit.publishing.amp_scene import Scene, amp_scene
+from tests.unit.publishing.aws_request import service_model
+from tests.unit.publishing.fake_amp import Reply
 
 QUICK = Patience(look_seconds=0.001, retry_seconds=0.001, longest_retry_seconds=0.002, altogether_seconds=0.5)
 ROLE = "arn:aws:iam::999988887777:role/publisher"
@@ -27,6 +31,10 @@ ROLE = "arn:aws:iam::999988887777:role/publisher"
 
 class Client:
     """Answers as told, one thing after the other; the last one for ever."""
+
+    meta = SimpleNamespace(
+        service_model=service_model("amp"), method_to_api_mapping={"describe": "DescribeWorkspace"}
+    )
 
     def __init__(self, *answers: Any) -> None:  # noqa: ANN401 - errors and answers
         self.answers = list(answers)
@@ -69,8 +77,8 @@ def ask(client: Client) -> dict[str, Any]:
     ],
 )
 def test_what_passes_is_asked_again(passing: Exception) -> None:
-    client = Client(passing, passing, {"a": 1})
-    assert ask(client) == {"a": 1}
+    client = Client(passing, passing, {"workspace": {}})
+    assert ask(client) == {"workspace": {}}
     assert client.asked == 3
 
 
@@ -178,6 +186,7 @@ def test_what_a_service_writes_cannot_steer_a_terminal_and_has_an_end() -> None:
         (exceptions.ProfileNotFound(profile="p"), "profile"),
         (exceptions.SSLError(endpoint_url="https://x", error="e"), "no secure connection"),
         (exceptions.ProxyConnectionError(proxy_url="http://p"), "no connection"),
+        (ResponseParserError("no JSON"), "not one of AWS"),
         (exceptions.EndpointConnectionError(endpoint_url="https://aps.eu-nowhere-1.x"), "no connection"),
     ],
 )
@@ -186,6 +195,28 @@ def test_what_never_reached_aws_is_told_too(raised: Exception, said: str) -> Non
         ask(Client(raised))
     assert said in error.value.what
     assert error.value.mend
+
+
+def test_credentials_that_cannot_be_sent_are_not_repeated(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "hunter2\nx")
+    with pytest.raises(UnusableTargetError) as error, scene.target():
+        pass
+    assert "hunter2" not in str(error.value)
+
+
+def test_secrets_in_an_address_are_not_repeated() -> None:
+    with pytest.raises(AwsError) as error:
+        ask(Client(exceptions.EndpointConnectionError(endpoint_url="https://me:hunter2@proxy/")))
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("body", ["<html>Sign in to the hotel's network</html>", "{}", "", '{"workspace": 1'])
+def test_an_answer_of_something_else_is_told_as_such(scene: Scene, body: str) -> None:
+    scene.fake.fault = lambda _number, _name: Reply(200, page=body or " ")
+    with pytest.raises(UnusableTargetError, match="not one of AWS"), scene.target():
+        pass
 
 
 def test_a_name_that_the_api_does_not_take_is_about_one_object_only() -> None:
@@ -206,6 +237,10 @@ def test_a_role_of_another_account_is_assumed_with_what_there_is(
     asked: dict[str, object] = {}
 
     class Sts:
+        meta = SimpleNamespace(
+            service_model=service_model("sts"), method_to_api_mapping={"assume_role": "AssumeRole"}
+        )
+
         def assume_role(self, **parameters: object) -> dict[str, Any]:
             asked.update(parameters)
             given = {"AccessKeyId": "AKIDROLE", "SecretAccessKey": "s", "SessionToken": "t"}
