@@ -30,6 +30,22 @@ def object_name(stem: str) -> str:
     return name
 
 
+def own_name(stem: str, source: str, taken: dict[str, str]) -> str:
+    """Return the object's name for `stem` and remember in `taken` that `source` has it.
+
+    Raises InputError when it cannot be a name, or another source has it.
+    """
+    name = object_name(stem)
+    if name in taken:
+        raise InputError(
+            f"its object would be {name}, like that of {taken[name]}",
+            where=source,
+            mend="rename one of the two files",
+        )
+    taken[name] = source
+    return name
+
+
 def manifest(
     api_version: str,
     kind: str,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.printing import as_yaml
 from stakewatch.errors import InputError
-from stakewatch.kubernetes.manifests import OPERATOR_API, Manifest, manifest, object_name, selected
+from stakewatch.kubernetes.manifests import OPERATOR_API, Manifest, manifest, own_name, selected
 from stakewatch.kubernetes.workspace import workspace_of
 from stakewatch.rules.files import Group, RuleFile, rule_file_data
 
@@ -20,19 +20,12 @@ def prometheus_rules(rule_files: Iterable[RuleFile], configuration: Configuratio
     there, and the cluster only the groups that are not.
     Raises InputError when two files would have one name, or a file is too large for the operator.
     """
-    seen: dict[str, RuleFile] = {}
+    taken: dict[str, str] = {}
     for rule_file in rule_files:
         groups = [group for group in rule_file.groups if _is_evaluated_here(group, configuration)]
         if not groups:
             continue
-        name = object_name(rule_file.path.stem)
-        if name in seen:
-            raise InputError(
-                f"its object would be {name}, like that of {seen[name].path}",
-                where=str(rule_file.path),
-                mend="rename one of the two files",
-            )
-        seen[name] = rule_file
+        name = own_name(rule_file.path.stem, str(rule_file.path), taken)
         spec = rule_file_data(groups)
         size = len(as_yaml(spec).encode())
         if size > _LARGEST_BYTES:

@@ -28,3 +28,10 @@ def test_a_board_that_no_config_map_holds_is_refused() -> None:
 def test_the_limit_is_of_bytes_and_includes_the_largest() -> None:
     boards = {"a.json": json.dumps("é" * (512 * 1024 - 1), ensure_ascii=False)}
     assert len(list(dashboard_maps(boards, Configuration()))) == 1
+
+
+def test_two_boards_that_would_be_one_object_are_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"a_b.json: its object would be stakewatch-dashboard-a-b, like that"
+    ):
+        list(dashboard_maps({"a_b.json": "{}", "a-b.json": "{}"}, Configuration()))

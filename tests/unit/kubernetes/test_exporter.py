@@ -201,3 +201,9 @@ def test_it_listens_where_prometheus_reaches_it(
     assert container["args"][-1] == argument
     assert container["ports"][0]["containerPort"] == port
     assert objects["Service/stakewatch-exporter"]["spec"]["ports"][0]["port"] == port
+
+
+def test_the_image_runs_as_the_user_that_the_deployment_asks_for(objects: Mapping[str, Any]) -> None:
+    recipe = (Path(__file__).parents[3] / "kubernetes" / "exporter.Dockerfile").read_text(encoding="utf-8")
+    security = objects["Deployment/stakewatch-exporter"]["spec"]["template"]["spec"]["securityContext"]
+    assert f"USER {security['runAsUser']}:{security['runAsGroup']}\n" in recipe

@@ -136,5 +136,7 @@ def test_a_pull_request_is_planned_and_the_main_branch_is_published_after_it_is_
     assert not [command for command in commands if "${{" in command]
 
 
-def test_the_workflow_takes_this_version() -> None:
+def test_the_examples_take_this_version() -> None:
+    example = (ROOT / "stakewatch.example.yaml").read_text(encoding="utf-8")
+    assert f"exporter_image: stakewatch-exporter:{stakewatch.__version__}\n" in example
     assert set(re.findall(r"stakewatch\[[a-z,]+\]==([0-9.]+)", WORKFLOW)) == {stakewatch.__version__}
