@@ -108,26 +108,28 @@ def sections_of(board: BoardResult, why: Mapping[int, tuple[Why, ...]]) -> tuple
         else:
             sections[-1][1].append((place, result))
     return tuple(
-        Section(title, tuple(_cards(members, board.window, why))) for title, members in sections if members
+        Section(board.shown(title), tuple(_cards(members, board, why)))
+        for title, members in sections
+        if members
     )
 
 
 def _cards(
-    members: Sequence[tuple[int, Result]], window: Window, why: Mapping[int, tuple[Why, ...]]
+    members: Sequence[tuple[int, Result]], board: BoardResult, why: Mapping[int, tuple[Why, ...]]
 ) -> Iterator[Card]:
     top = min(_place(result, "y") for _, result in members)
     for place, result in members:
-        yield _card(result, window, top, why.get(place, ()))
+        yield _card(result, board, top, why.get(place, ()))
 
 
 def _place(result: Result, name: str) -> int:
     return int(result.panel.content.get("gridPos", {}).get(name, 0))
 
 
-def _card(result: Result, window: Window, top: int, why: tuple[Why, ...]) -> Card:
+def _card(result: Result, board: BoardResult, top: int, why: tuple[Why, ...]) -> Card:
     panel = result.panel
     width, height = _place(result, "w"), _place(result, "h")
-    parts = _parts(result, window, width * _COLUMN - 24, height * _ROW - _FRAME)
+    parts = _parts(result, board.window, width * _COLUMN - 24, height * _ROW - _FRAME)
     if result.is_empty or (result.logs and not result.answers):
         said = "asks Loki, which a preview does not" if result.logs else "no data"
         parts = {"no_value": str(panel.defaults.get("noValue") or said) if not result.logs else said}
@@ -140,8 +142,8 @@ def _card(result: Result, window: Window, top: int, why: tuple[Why, ...]) -> Car
         **parts,
     }
     return Card(
-        title=panel.title,
-        description=str(panel.content.get("description", "")),
+        title=board.shown(panel.title),
+        description=board.shown(str(panel.content.get("description", ""))),
         runbooks=tuple(
             (str(link.get("title", "")), str(link.get("url", "")))
             for link in panel.content.get("links") or ()

@@ -7,7 +7,7 @@ from functools import cached_property
 from stakewatch.catalogue.inventory import Catalogue
 from stakewatch.grafana.fleet import survey
 from stakewatch.grafana.preview.results import Answer, Result
-from stakewatch.grafana.reasons import Judge, Reason
+from stakewatch.grafana.reasons import Judge, Lack, Reason
 from stakewatch.grafana.remote import RefusedError, Remote
 from stakewatch.grafana.supply import Records, State, Wanted, present, records_of, supply_of, wanted_by
 from stakewatch.promql import PromqlError, parse, selectors
@@ -38,7 +38,15 @@ class Explainer:
 
         Raises StakewatchError when Prometheus does not answer or the parser of PromQL is not there.
         """
-        return tuple(dict.fromkeys(why for answer in result.answers for why in self._of(answer)))[:_MOST]
+        lacks: dict[Reason, list[str]] = {}
+        others: list[Why] = []
+        for found in (one for answer in result.answers for one in self._of(answer)):
+            if isinstance(found, Lack):
+                lacks.setdefault(found.reason, []).append(found.wanted.name or found.wanted.selector)
+            else:
+                others.append(found)
+        named = [Why(f"{_listed(names)}: {reason.said}", reason.mend) for reason, names in lacks.items()]
+        return tuple(dict.fromkeys((*named, *others)))[:_MOST]
 
     @cached_property
     def _judge(self) -> Judge:
@@ -60,7 +68,7 @@ class Explainer:
             # Some services keep their rules to themselves: then what is there counts.
             return frozenset()
 
-    def _of(self, answer: Answer) -> Iterable[Why]:
+    def _of(self, answer: Answer) -> Iterable[Why | Lack]:
         if answer.series:
             return
         if answer.error:
@@ -74,11 +82,7 @@ class Explainer:
         there = self._there(wanted_by((expression,), self._recorded))
         supply = supply_of(expression, there.__contains__, self._recorded)
         if supply.state is State.LACKING:
-            lacks: dict[Reason, list[str]] = {}
-            for lack in map(self._judge.lack, supply.lacks):
-                lacks.setdefault(lack.reason, []).append(lack.wanted.name or lack.wanted.selector)
-            for reason, names in lacks.items():
-                yield Why(f"{_listed(names)}: {reason.said}", reason.mend)
+            yield from map(self._judge.lack, supply.lacks)
             return
         yield from self._filtered(answer.expression)
 

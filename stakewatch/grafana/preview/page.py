@@ -8,7 +8,7 @@ from pathlib import Path
 from stakewatch.errors import StakewatchError
 from stakewatch.grafana.preview.cards import sections_of
 from stakewatch.grafana.preview.explaining import Why
-from stakewatch.grafana.preview.results import BoardResult
+from stakewatch.grafana.preview.results import BoardResult, chosen_text
 from stakewatch.rules.pages import print_page, write_page
 
 _PACKAGE = "stakewatch.grafana"
@@ -53,7 +53,7 @@ def write_pages(previews: Sequence[Preview], folder: Path, source: str) -> Path:
             description=str(board.board.get("description", "")),
             sections=sections_of(board, preview.why),
             boards=[(other.file_name, other.board.title, other is preview) for other in previews],
-            chosen=[(name, value) for name, value in board.values.items() if value],
+            chosen=[(name, chosen_text(value)) for name, value in board.values.items() if value],
             source=source,
             start=_utc(board.window.start),
             end=_utc(board.window.end),

@@ -19,7 +19,7 @@ _LEGEND = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
 class Answer:
     """What was answered to one query; `error` is why it was refused, else empty.
 
-    `expression` is the PromQL with the variables filled in, `legend` still has its labels in braces.
+    Variables are filled in; `legend` still has labels in braces.
     """
 
     reference: str
@@ -77,6 +77,10 @@ class BoardResult:
         """The board's title."""
         return str(self.board.get("title", self.uid))
 
+    def shown(self, text: str) -> str:
+        """Return a text of the board with its variables filled in as a reader sees them."""
+        return fill(text, {name: chosen_text(value) for name, value in self.values.items()})
+
     @property
     def empty(self) -> tuple[Result, ...]:
         """The panels without data."""
@@ -111,6 +115,11 @@ def ask_board(
     return BoardResult(board, window, values, tuple(results))
 
 
+def chosen_text(value: str) -> str:
+    """Return the value of a variable as a reader sees it: "All" for every value, no signs of a pattern."""
+    return "All" if value == ".*" else value.replace("\\", "")
+
+
 def _ask(remote: Remote, target: Mapping[str, Any], window: Window, filled: Mapping[str, str]) -> Answer:
     expression = fill(str(target["expr"]), filled)
     series: tuple[Series, ...] = ()
@@ -126,7 +135,9 @@ def _ask(remote: Remote, target: Mapping[str, Any], window: Window, filled: Mapp
     return Answer(
         reference=str(target.get("refId", "")),
         expression=expression,
-        legend=str(target.get("legendFormat", "")),
+        legend=fill(
+            str(target.get("legendFormat", "")), {name: chosen_text(filled[name]) for name in filled}
+        ),
         series=series,
         seconds=time.perf_counter() - started,
         error=error,

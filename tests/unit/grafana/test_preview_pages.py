@@ -212,6 +212,31 @@ def test_a_chosen_value_is_asked_for_and_an_unknown_variable_is_refused(
         previewed(answering({}), [board], {"clutser": "eu-1"})
 
 
+def test_a_variable_in_a_legend_or_a_title_is_shown_as_a_reader_chose_it(
+    board_of: Callable[..., Board], setting: Setting, tmp_path: Path
+) -> None:
+    queries = (Query('p2p_peers{cluster=~"$cluster"}', "${cluster:text} {{instance}}"),)
+    one = Timeseries(title="Of $cluster", description="Normal: 50.", unit="none", queries=queries)
+    board = board_of(one).generate(setting)
+    page = pages(previewed(answering({"instance": "x"}), [board], {"cluster": "eu\\\\-1"}), tmp_path)
+    assert "Of eu-1" in page["a_board.html"].text
+    assert "eu-1 x" in page["a_board.html"].text
+    everything = pages(previewed(answering({"instance": "x"}), [board]), tmp_path)
+    assert "All x" in everything["a_board.html"].text
+
+
+def test_queries_that_lack_the_same_thing_say_it_once(
+    board_of: Callable[..., Board], setting: Setting
+) -> None:
+    several = tuple(
+        Query(f'{name}{{cluster=~"$cluster"}}') for name in ("chain_head_block", "chain_head_header")
+    )
+    one = Timeseries(title="Head", description="Normal: grows.", unit="none", queries=several)
+    (found,) = previewed(nothing, [board_of(one).generate(setting)])
+    (why,) = found.why[0]
+    assert why.said == "chain_head_block, chain_head_header: no execution node is scraped"
+
+
 def test_a_board_is_chosen_by_its_uid(board_of: Callable[..., Board], setting: Setting) -> None:
     board = board_of(panel(Stat, "Peers")).generate(setting)
     assert choose_boards([board], ["a_board", "a_board"]) == (board,)
