@@ -117,7 +117,7 @@ def test_every_module_here_is_a_command_or_named_as_none() -> None:
     context = click.Context(entry.group)
     names = entry.group.list_commands(context)
     modules = {path.stem for path in Path(entry.__file__).parent.glob("*.py")} - {"__init__"}
-    assert modules == {name.replace("-", "_") for name in names} | {"main", "options", "output"}
+    assert modules == {name.replace("-", "_") for name in names} | {"main", "options", "output", "publishing"}
     for name in ("build", "check", "config", "report"):
         assert entry.group.get_command(context, name) is not None
 
