@@ -15,7 +15,7 @@ from stakewatch.programs.process import Process, free_port
 from stakewatch.programs.servers import get_json, loopback_session, serving
 
 _SECOND = 1_000_000_000
-_PUSH_SECONDS = 30.0
+_POST_SECONDS = 30.0
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
@@ -59,13 +59,23 @@ class Loki:
             }
             for line in lines
         ]
-        where = f"{self.url}/loki/api/v1/push"
+        self._post("/loki/api/v1/push", {"streams": streams})
+
+    def flush(self) -> None:
+        """Have it write what it holds to its store: lines that are hours old are looked for only there.
+
+        Raises StakewatchError when it does not.
+        """
+        self._post("/flush", None)
+
+    def _post(self, path: str, content: object) -> None:
+        where = f"{self.url}{path}"
         try:
-            answer = self._http.post(where, json={"streams": streams}, timeout=_PUSH_SECONDS)
+            answer = self._http.post(where, json=content, timeout=_POST_SECONDS)
         except requests.RequestException as error:
             raise StakewatchError(f"no answer: {error}", where=where) from error
         if not answer.ok:
-            raise StakewatchError(f"Loki refused lines: {answer.text.strip()[:500]}", where=where)
+            raise StakewatchError(f"Loki refused: {answer.text.strip()[:500]}", where=where)
 
     def count(self, selector: str, start: int, end: int | None = None) -> int:
         """Return how many lines a log query finds between two times (Unix nanoseconds).

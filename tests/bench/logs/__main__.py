@@ -59,9 +59,9 @@ def _fields(folder: Path) -> Sequence[Figure]:
     stack = new_stack(folder)
     shipments = ship(stack, samples)
     theirs = 0
-    with stack.loki(OLD_LINES), stack.promtail():
+    with stack.loki(OLD_LINES) as loki, stack.promtail():
         for shipment in shipments:
-            entry = wait_for(lambda one=shipment: arrived(stack, one), bool, _ARRIVAL_SECONDS)  # type: ignore[misc] # bound now
+            entry = wait_for(lambda one=shipment: arrived(stack, loki, one), bool, _ARRIVAL_SECONDS)  # type: ignore[misc] # bound now
             theirs += entry is not None and not any(shipment.sample.differences(entry))
     return (
         Figure("samples", len(samples), "lines"),

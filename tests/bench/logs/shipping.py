@@ -10,13 +10,13 @@ from stakewatch.logs.interpretation import Entry
 from stakewatch.logs.loki_api import LogLine, find_lines
 from stakewatch.logs.samples import Sample
 from stakewatch.logs.trace import SECOND
+from stakewatch.programs.log_servers import Loki
 from tests.bench.logs.stack import Stack
 
 # Lines keep the time that their programs gave them, years back: all of it can be asked for.
 OLD_LINES = {
     "limits_config": {"max_query_lookback": "0s", "retention_period": "0s"},
     "compactor": {"retention_enabled": False},
-    "querier": {"query_ingesters_within": "0s"},
 }
 _DAY = 86_400 * SECOND
 _Answer = TypeVar("_Answer")
@@ -48,7 +48,7 @@ def in_container(sample: Sample, time_ns: int) -> Sample:
     return replace(sample, line=line, labels={**sample.labels, "runtime": "cri"}, time_ns=time_ns)
 
 
-def arrived(stack: Stack, shipment: Shipment) -> Entry | None:
+def arrived(stack: Stack, loki: Loki, shipment: Shipment) -> Entry | None:
     """Return what Loki has of a shipped sample, None as long as it has nothing.
 
     Its time is None where the sample's is: then it is that of reading.
@@ -57,6 +57,8 @@ def arrived(stack: Stack, shipment: Shipment) -> Entry | None:
     start = time.time_ns() - _DAY if sample.time_ns is None else sample.time_ns
     end = time.time_ns() + _DAY if sample.time_ns is None else sample.time_ns + SECOND
     found = find_lines(stack.address, f'{{instance="{shipment.instance}"}}', start, end, 10).lines
+    if not found:
+        loki.flush()
     return as_entry(found[0], timed=sample.time_ns is not None) if found else None
 
 

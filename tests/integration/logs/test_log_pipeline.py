@@ -64,7 +64,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def shipped(running: Running, shipment: Shipment) -> Entry:
-    entry = wait_for(lambda: arrived(running.stack, shipment), bool, LONGEST_SECONDS)
+    entry = wait_for(lambda: arrived(running.stack, running.loki, shipment), bool, LONGEST_SECONDS)
     assert entry is not None, f"{shipment.sample.path.name}:{shipment.sample.number} never arrived"
     return entry
 
