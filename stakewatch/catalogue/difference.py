@@ -3,17 +3,17 @@
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from stakewatch.bundle.checks import Finding, checks, run_checks
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.document import read_text
 from stakewatch.bundle.folder import Bundle
+from stakewatch.bundle.overlay import laid_over, moved
 from stakewatch.catalogue.components import Component, Metric
 
 _CHECKS = ("rules/catalogue", "rules/pitfalls", "rules/runbook-queries", "grafana/catalogue")
-_CATALOGUE = "catalogue"
 
 
 @dataclass(frozen=True)
@@ -63,44 +63,32 @@ def broken_by(
 def _findings(bundle: Bundle, configuration: Configuration, component: Path, name: str) -> list[Broken]:
     names = [one.name for one in checks() if one.name in _CHECKS]
     with tempfile.TemporaryDirectory(prefix="catalogue-") as temporary:
-        overlay = Bundle(Path(temporary))
-        _lay_over(bundle, overlay, component, name)
-        outcomes = run_checks(overlay, configuration, names)
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
-    return [
-        Broken(outcome.check.name, _moved(finding, overlay.root, bundle.root))
-        for outcome in outcomes
-        for finding in outcome.findings
-    ]
+        path = _as_process(bundle, component, name, Path(temporary))
+        with laid_over(bundle, {f"catalogue/components/{name}.json": path}) as overlay:
+            outcomes = run_checks(overlay, configuration, names)
+            for outcome in outcomes:
+                if outcome.error is not None:
+                    raise outcome.error
+            return [
+                Broken(outcome.check.name, moved(finding, overlay.root, bundle.root))
+                for outcome in outcomes
+                for finding in outcome.findings
+            ]
 
 
-def _lay_over(bundle: Bundle, overlay: Bundle, component: Path, name: str) -> None:
-    """Make a bundle of links to another, with one component's file in place of its own."""
-    for path in bundle.root.iterdir():
-        if path.name != _CATALOGUE and not path.name.startswith("."):
-            (overlay.root / path.name).symlink_to(path.resolve())
-    components = overlay.catalogue / "components"
-    components.mkdir(parents=True)
-    for path in bundle.catalogue.iterdir():
-        if path.name != components.name:
-            (overlay.catalogue / path.name).symlink_to(path.resolve())
-    for path in (bundle.catalogue / "components").glob("*.json"):
-        if path.stem != name:
-            (components / path.name).symlink_to(path.resolve())
+def _as_process(bundle: Bundle, component: Path, name: str, folder: Path) -> Path:
+    """Write the component's file with the implementation and role that the bundle knows of it.
+
+    A page says nothing about which process it is of.
+    """
     content = json.loads(read_text(component))
     known = bundle.catalogue / "components" / f"{name}.json"
     if known.exists():
-        # A page says nothing about which process it is of.
         process = json.loads(read_text(known))
         content = {**{key: process[key] for key in ("implementation", "role") if key in process}, **content}
-    (components / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
-
-
-def _moved(finding: Finding, old: Path, new: Path) -> Finding:
-    path = finding.path
-    return replace(finding, path=new / path.relative_to(old)) if path.is_relative_to(old) else finding
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
 
 
 def _identity(finding: Finding) -> tuple[str, int, str]:

@@ -8,7 +8,7 @@ from stakewatch.promql.durations import print_duration
 from stakewatch.promql.errors import PromqlError
 from stakewatch.promql.parser import parse
 from stakewatch.promql.printing import print_matcher, print_number
-from stakewatch.promql.traversal import walk
+from stakewatch.promql.traversal import walk, without_parentheses
 from stakewatch.promql.tree import (
     BinaryExpr,
     Duration,
@@ -18,7 +18,6 @@ from stakewatch.promql.tree import (
     MatchOperator,
     MatrixSelector,
     NumberLiteral,
-    ParenExpr,
     SubqueryExpr,
     VectorSelector,
 )
@@ -157,8 +156,6 @@ def _scale_expression(duration: DurationExpression, factor: float, least_seconds
 def _thresholds(expression: Expression) -> Iterator[NumberLiteral]:
     for node in walk(expression):
         if isinstance(node, BinaryExpr) and node.is_comparison:
-            right = node.right
-            while isinstance(right, ParenExpr):
-                right = right.expression
+            right = without_parentheses(node.right)
             if isinstance(right, NumberLiteral):
                 yield right

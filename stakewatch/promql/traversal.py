@@ -54,6 +54,13 @@ def walk_with_ancestors(expression: Expression) -> Iterator[tuple[Expression, tu
         waiting.extend((child, inside) for child in reversed(children(node)))
 
 
+def without_parentheses(expression: Expression) -> Expression:
+    """Return what stands inside of all parentheses around an expression."""
+    while isinstance(expression, ParenExpr):
+        expression = expression.expression
+    return expression
+
+
 def fold(expression: Expression, combine: Callable[[Expression, tuple[Result, ...]], Result]) -> Result:
     """Return `combine(node, results of its children)` of the root, computed children first.
 

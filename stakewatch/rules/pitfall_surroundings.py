@@ -6,7 +6,15 @@ from types import MappingProxyType
 
 from stakewatch.catalogue import Catalogue, Metric
 from stakewatch.promql import parse, walk
-from stakewatch.promql.tree import Expression, VectorSelector
+from stakewatch.promql.tree import (
+    AggregateExpr,
+    Call,
+    Expression,
+    MatrixSelector,
+    ParenExpr,
+    UnaryExpr,
+    VectorSelector,
+)
 from stakewatch.rules.files import Rule, RuleFile
 from stakewatch.rules.result_labels import ResultLabels
 from stakewatch.rules.series import selects
@@ -68,3 +76,23 @@ def selectors_in(expression: Expression) -> Iterator[VectorSelector]:
     for node in walk(expression):
         if isinstance(node, VectorSelector):
             yield node
+
+
+def measured(expression: Expression) -> VectorSelector | None:
+    """Return the selector whose values these are, summed up or picked from time perhaps."""
+    match expression:
+        case VectorSelector():
+            return expression
+        case MatrixSelector(selector=selector):
+            return selector
+        case ParenExpr(expression=inner) | UnaryExpr(expression=inner):
+            return measured(inner)
+        case AggregateExpr(operator="sum" | "max" | "min" | "avg", expression=inner):
+            return measured(inner)
+        case Call(
+            function="max_over_time" | "min_over_time" | "avg_over_time" | "last_over_time",
+            arguments=arguments,
+        ):
+            return measured(arguments[0])
+        case _:
+            return None

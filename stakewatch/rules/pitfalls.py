@@ -9,6 +9,7 @@ from types import MappingProxyType
 from stakewatch.bundle.problems import quoted
 from stakewatch.catalogue import Metric
 from stakewatch.promql import parse, parse_duration, walk
+from stakewatch.promql.traversal import without_parentheses
 from stakewatch.promql.tree import (
     AggregateExpr,
     BinaryExpr,
@@ -24,7 +25,7 @@ from stakewatch.promql.tree import (
 )
 from stakewatch.rules import pitfalls_in_joins, pitfalls_in_texts, pitfalls_in_values
 from stakewatch.rules.files import Rule
-from stakewatch.rules.pitfall_surroundings import Finder, Pitfall, Surroundings, selectors_in
+from stakewatch.rules.pitfall_surroundings import Finder, Pitfall, Surroundings, measured, selectors_in
 
 SCRAPE_SECONDS = 15
 EVALUATION_SECONDS = 30
@@ -147,7 +148,7 @@ def _counter_compared(_rule: Rule, expression: Expression, surroundings: Surroun
             continue
         if not isinstance(node.right, NumberLiteral):
             continue
-        selector = _bare(node.left)
+        selector = measured(node.left)
         if selector is None:
             continue
         metrics = surroundings.metrics(selector)
@@ -221,9 +222,7 @@ def _quantile_without_le(
     for node in walk(expression):
         if not isinstance(node, Call) or node.function != "histogram_quantile":
             continue
-        inside = node.arguments[1]
-        while isinstance(inside, ParenExpr):
-            inside = inside.expression
+        inside = without_parentheses(node.arguments[1])
         if isinstance(inside, AggregateExpr) and "le" not in surroundings.result_labels.of_expression(inside):
             yield Pitfall(
                 "quantile-without-le",
@@ -254,31 +253,15 @@ def _rate_after_sum(_rule: Rule, expression: Expression, surroundings: Surroundi
 
 
 def _sums_counters(expression: Expression, surroundings: Surroundings) -> bool:
-    while isinstance(expression, ParenExpr):
-        expression = expression.expression
+    expression = without_parentheses(expression)
     if not isinstance(expression, AggregateExpr) or expression.operator not in {"sum", "avg"}:
         return False
-    inside = expression.expression
-    while isinstance(inside, ParenExpr):
-        inside = inside.expression
+    inside = without_parentheses(expression.expression)
     if not isinstance(inside, VectorSelector):
         return False
     metrics = surroundings.metrics(inside)
     by_name = not metrics and (inside.metric_name or "").endswith(_OF_COUNTERS)
     return by_name or any(one.type == "counter" for one in metrics)
-
-
-def _bare(expression: Expression) -> VectorSelector | None:
-    """Return the selector whose plain value this is, through signs, parentheses and aggregations."""
-    match expression:
-        case VectorSelector():
-            return expression
-        case ParenExpr(expression=inner) | UnaryExpr(expression=inner):
-            return _bare(inner)
-        case AggregateExpr(operator="sum" | "max" | "min" | "avg", expression=inner):
-            return _bare(inner)
-        case _:
-            return None
 
 
 FINDERS: Mapping[str, Finder] = MappingProxyType(

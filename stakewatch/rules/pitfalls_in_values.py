@@ -5,19 +5,17 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from stakewatch.promql import parse_duration, walk, walk_with_ancestors
+from stakewatch.promql.traversal import without_parentheses
 from stakewatch.promql.tree import (
-    AggregateExpr,
     BinaryExpr,
     Call,
     Expression,
-    MatrixSelector,
     NumberLiteral,
     ParenExpr,
-    UnaryExpr,
     VectorSelector,
 )
 from stakewatch.rules.files import Rule
-from stakewatch.rules.pitfall_surroundings import Finder, Pitfall, Surroundings, selectors_in
+from stakewatch.rules.pitfall_surroundings import Finder, Pitfall, Surroundings, measured, selectors_in
 from stakewatch.rules.value_spans import span_of
 
 _MORE = frozenset({">", ">="})
@@ -69,7 +67,7 @@ def _inevitable(_rule: Rule, expression: Expression, surroundings: Surroundings)
 def _wrong_unit(_rule: Rule, expression: Expression, _surroundings: Surroundings) -> Iterator[Pitfall]:
     """Find a number in another unit than what it is compared with."""
     for node, number in _comparisons(expression):
-        selector = _measured(node.left)
+        selector = measured(node.left)
         name = (selector.metric_name or "") if selector is not None else ""
         if name.endswith("_bytes") and 0 < number < _KILOBYTE:
             yield Pitfall(
@@ -101,7 +99,7 @@ def _division_by_zero(rule: Rule, expression: Expression, _surroundings: Surroun
             continue
         if not any(isinstance(one, BinaryExpr) and one.operator in _MORE for one in ancestors):
             continue
-        limit = _measured(node.right)
+        limit = measured(node.right)
         if limit is None or limit.metric_name in guarded:
             continue
         texts = [limit.metric_name or "", *(one.value for one in limit.matchers if one.operator == "=")]
@@ -117,12 +115,11 @@ def _division_by_zero(rule: Rule, expression: Expression, _surroundings: Surroun
 def _inverted(rule: Rule, expression: Expression, surroundings: Surroundings) -> Iterator[Pitfall]:
     """Find an alert on too little that fires when there is much, or the other way round."""
     del surroundings
-    while isinstance(expression, ParenExpr):
-        expression = expression.expression
+    expression = without_parentheses(expression)
     if rule.alert is None or not isinstance(expression, BinaryExpr):
         return
     # Only where the number is compared with what was measured: of what is worked out, more may be worse.
-    if not isinstance(expression.right, NumberLiteral) or _measured(expression.left) is None:
+    if not isinstance(expression.right, NumberLiteral) or measured(expression.left) is None:
         return
     names = " ".join(one.metric_name or "" for one in selectors_in(expression))
     if _BAD.search(names):
@@ -165,7 +162,7 @@ def _age_factor(expression: Expression) -> float | None:
             factor = _age_factor(left)
             return None if factor is None else factor * value
         case BinaryExpr(operator="-", left=Call(function="time"), right=right):
-            started = _measured(right)
+            started = measured(right)
             return 1.0 if started is not None and _START.search(started.metric_name or "") else None
         case VectorSelector():
             return 1.0 if _AGE.search(expression.metric_name or "") else None
@@ -177,42 +174,19 @@ def _comparisons(expression: Expression) -> Iterator[tuple[BinaryExpr, float]]:
     """Yield the comparisons with a number that filter."""
     for node in walk(expression):
         if isinstance(node, BinaryExpr) and node.is_comparison and not node.return_bool:
-            right = node.right
-            while isinstance(right, ParenExpr):
-                right = right.expression
+            right = without_parentheses(node.right)
             if isinstance(right, NumberLiteral):
                 yield node, right.value
 
 
 def _is_percent(expression: Expression) -> bool:
-    while isinstance(expression, ParenExpr):
-        expression = expression.expression
+    expression = without_parentheses(expression)
     if not isinstance(expression, BinaryExpr) or expression.operator != "*":
         return False
     return any(
         isinstance(side, NumberLiteral) and side.value == _PERCENT
         for side in (expression.left, expression.right)
     )
-
-
-def _measured(expression: Expression) -> VectorSelector | None:
-    """Return the selector whose values these are, summed up or picked from time perhaps."""
-    match expression:
-        case VectorSelector():
-            return expression
-        case MatrixSelector(selector=selector):
-            return selector
-        case ParenExpr(expression=inner) | UnaryExpr(operator="+", expression=inner):
-            return _measured(inner)
-        case AggregateExpr(operator="sum" | "max" | "min" | "avg", expression=inner):
-            return _measured(inner)
-        case Call(
-            function="max_over_time" | "min_over_time" | "avg_over_time" | "last_over_time",
-            arguments=arguments,
-        ):
-            return _measured(arguments[0])
-        case _:
-            return None
 
 
 FINDERS: Mapping[str, Finder] = MappingProxyType(

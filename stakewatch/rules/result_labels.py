@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from stakewatch.catalogue import Catalogue
 from stakewatch.promql import parse
-from stakewatch.promql.traversal import fold
+from stakewatch.promql.traversal import fold, without_parentheses
 from stakewatch.promql.tree import (
     NAME_LABEL,
     AggregateExpr,
@@ -12,7 +12,6 @@ from stakewatch.promql.tree import (
     Call,
     Expression,
     MatrixSelector,
-    ParenExpr,
     StringLiteral,
     VectorMatching,
     VectorSelector,
@@ -141,8 +140,7 @@ def _of_matching(matching: VectorMatching, left: Labels, right: Labels) -> Label
 
 def _of_absence(argument: Expression) -> Labels:
     """Return the labels of what is absent: those that the selector names with one value each."""
-    while isinstance(argument, ParenExpr):
-        argument = argument.expression
+    argument = without_parentheses(argument)
     selector = argument.selector if isinstance(argument, MatrixSelector) else argument
     if not isinstance(selector, VectorSelector):
         return Labels()

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stakewatch.promql.traversal import fold
+from stakewatch.promql.traversal import fold, without_parentheses
 from stakewatch.promql.tree import (
     AggregateExpr,
     BinaryExpr,
@@ -183,10 +183,7 @@ def _narrowed(operator: str, left: Span, right: Span) -> Span:
 
 def _is_part(part: Expression, whole: Expression) -> bool:
     """Tell whether one expression counts some of what the other counts all of."""
-    while isinstance(part, ParenExpr):
-        part = part.expression
-    while isinstance(whole, ParenExpr):
-        whole = whole.expression
+    part, whole = without_parentheses(part), without_parentheses(whole)
     match part, whole:
         case AggregateExpr(operator="sum" | "count"), AggregateExpr():
             same = part.operator == whole.operator and part.grouping == whole.grouping
