@@ -23,7 +23,7 @@ class RemoteWrite:
 class KubernetesSettings:
     """A cluster with kube-prometheus-stack; None for `cluster` and `region` is what the first node has.
 
-    No `staking_namespaces` are all.
+    No `staking_namespaces` are all, no `storage_class` is the cluster's default.
     """
 
     cluster: str | None = None
@@ -31,6 +31,7 @@ class KubernetesSettings:
     namespace: str = "monitoring"
     release: str = "kube-prometheus-stack"
     staking_namespaces: tuple[str, ...] = ()
+    storage_class: str | None = None
     exporter_image: str = f"stakewatch-exporter:{stakewatch.__version__}"
     remote_write: RemoteWrite | None = None
 

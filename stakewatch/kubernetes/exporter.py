@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from stakewatch.bundle.configuration import Configuration, ExporterSettings
 from stakewatch.bundle.document import read_document, read_text
 from stakewatch.bundle.printing import as_yaml
-from stakewatch.kubernetes.manifests import Manifest, config_map, manifest, object_name
+from stakewatch.kubernetes.manifests import Manifest, config_map, manifest, object_name, storage_class
 from stakewatch.kubernetes.monitors import METRICS_PORT, exporter_monitor
 
 LABELS = {"app.kubernetes.io/name": "stakewatch-exporter"}
@@ -48,7 +48,11 @@ def exporter_manifests(configuration: Configuration) -> Iterator[Manifest]:
         "PersistentVolumeClaim",
         object_name("exporter-state"),
         configuration,
-        spec={"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        spec={
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+            **storage_class(configuration),
+        },
     )
     yield _deployment(configuration, content, len(keys))
     yield manifest(

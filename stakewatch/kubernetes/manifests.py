@@ -100,3 +100,9 @@ def selected(configuration: Configuration) -> dict[str, str]:
     Without it they are created and never read, and nothing says so.
     """
     return {"release": configuration.kubernetes.release}
+
+
+def storage_class(configuration: Configuration) -> dict[str, str]:
+    """Return what a claim says of its class; without it, it waits for ever where a cluster has no default."""
+    name = configuration.kubernetes.storage_class
+    return {} if name is None else {"storageClassName": name}

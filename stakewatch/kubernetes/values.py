@@ -12,6 +12,7 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.problems import as_error
 from stakewatch.errors import InputError
 from stakewatch.kubernetes import relabelling
+from stakewatch.kubernetes.manifests import storage_class
 from stakewatch.kubernetes.workspace import workspace_of
 
 Values = dict[str, Any]
@@ -64,6 +65,8 @@ def _added(bundle: Bundle, configuration: Configuration) -> Values:
         **relabelled,
         "prometheusSpec": {"externalLabels": here, "retention": _RETENTION},
     }
+    if claim := storage_class(configuration):
+        prometheus["prometheusSpec"]["storageSpec"] = {"volumeClaimTemplate": {"spec": claim}}
     _send(prometheus, configuration)
     return {
         "prometheus": prometheus,

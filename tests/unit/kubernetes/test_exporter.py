@@ -207,3 +207,9 @@ def test_the_image_runs_as_the_user_that_the_deployment_asks_for(objects: Mappin
     recipe = (Path(__file__).parents[3] / "kubernetes" / "exporter.Dockerfile").read_text(encoding="utf-8")
     security = objects["Deployment/stakewatch-exporter"]["spec"]["template"]["spec"]["securityContext"]
     assert f"USER {security['runAsUser']}:{security['runAsGroup']}\n" in recipe
+
+
+def test_its_volume_has_the_class_that_is_chosen_or_the_clusters_default(fleet: Fleet) -> None:
+    name = "PersistentVolumeClaim/stakewatch-exporter-state"
+    assert "storageClassName" not in found(fleet())[name]["spec"]
+    assert found(fleet(kubernetes={"storage_class": "fast"}))[name]["spec"]["storageClassName"] == "fast"

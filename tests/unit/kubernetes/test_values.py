@@ -227,3 +227,17 @@ def test_nothing_that_is_built_is_a_template_to_helm(fleet: Fleet) -> None:
     assert content["alertmanager"].pop("templateFiles")
     content["alertmanager"].pop("config")
     assert "{{" not in json.dumps(content)
+
+
+def test_the_volume_of_prometheus_has_a_class_where_the_cluster_has_no_default(fleet: Fleet) -> None:
+    def claim(**settings: str) -> dict[str, Any]:
+        content = chart_values(Bundle(REPOSITORY), fleet(kubernetes=settings))
+        found: dict[str, Any] = content["prometheus"]["prometheusSpec"]["storageSpec"]["volumeClaimTemplate"][
+            "spec"
+        ]
+        return found
+
+    assert "storageClassName" not in claim()
+    chosen = claim(storage_class="stakewatch-gp3-baseline")
+    assert chosen["storageClassName"] == "stakewatch-gp3-baseline"
+    assert chosen["resources"] == {"requests": {"storage": "100Gi"}}
