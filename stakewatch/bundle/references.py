@@ -15,6 +15,13 @@ NODE_LISTS = ("beacon_nodes", "execution_nodes")
 MEMBER_LISTS = (*NODE_LISTS, "validator_clients", "signers")
 MAXIMUM_PORT = 65535
 SHOWN_OF_KEY = 14
+# What tells the targets of one type apart, with their defaults.
+_PLACES = {
+    "amp": {"workspace": "", "owner": "stakewatch"},
+    "amg": {"workspace": "", "folder": "Stakewatch"},
+    "grafana": {"url": "", "folder": "Stakewatch"},
+    "prometheus": {"config_path": ""},
+}
 # Paths of the Beacon, keymanager and Web3Signer APIs, which the exporter adds by itself.
 _API_PATH = re.compile(r"/eth/v\d+(?:/|$)|/api/v1/eth2(?:/|$)")
 
@@ -34,6 +41,7 @@ def reference_problems(document: Document) -> Iterator[Problem]:
     yield from _urls(document)
     yield from _port(document)
     yield from _remote_write(document)
+    yield from _one_place_each(document)
 
 
 def duplicate_keys(groups: Sequence[tuple[str, Sequence[ListedKey]]]) -> Iterator[Problem]:
@@ -273,6 +281,26 @@ def _port(document: Document) -> Iterator[Problem]:
                 f"port {port[:9]} does not exist",
                 "a port is 0 (any free one) to 65535",
             )
+
+
+def _one_place_each(document: Document) -> Iterator[Problem]:
+    """Yield a problem for each target at the place of another: each would remove what the other brings."""
+    data = document.data if isinstance(document.data, dict) else {}
+    published = data.get("publish")
+    seen: dict[tuple[Data, ...], str] = {}
+    for name, entry in published.items() if isinstance(published, dict) else ():
+        if not isinstance(entry, dict) or entry.get("type") not in _PLACES:
+            continue
+        words = _PLACES[str(entry["type"])]
+        place = (str(entry["type"]), *(str(entry.get(key, default)) for key, default in words.items()))
+        if place in seen:
+            yield _problem(
+                document,
+                ("publish", name),
+                f"{quoted(name)} publishes to where {quoted(seen[place])} does, as the same owner",
+                f"remove one of them, or let them differ in {' or '.join(words)}",
+            )
+        seen.setdefault(place, name)
 
 
 def _remote_write(document: Document) -> Iterator[Problem]:

@@ -79,6 +79,25 @@ def test_names_of_targets_are_plain_words() -> None:
     assert "may not stand under publish" in refused(f'publish: {{"-a": {{{AMP}}}}}')
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (AMP, f"{AMP}, prefix: mine-, owner: stakewatch"),
+        ("type: grafana, url: 'https://g'", "type: grafana, url: 'https://g', folder: Stakewatch"),
+        ("type: prometheus, config_path: p", "type: prometheus, config_path: p, url: 'http://p'"),
+    ],
+)
+def test_two_targets_may_not_remove_each_other_s_objects(one: str, other: str) -> None:
+    message = refused(f"publish:\n  a: {{{one}}}\n  b: {{{other}}}\n")
+    assert "stakewatch.yaml:3" in message
+    assert '"b" publishes to where "a" does' in message
+
+
+def test_two_owners_share_a_workspace() -> None:
+    text = f"publish:\n  a: {{{AMP}}}\n  b: {{{AMP}, owner: me, prefix: me-}}\n"
+    assert len(load_configuration_text(text, Path("stakewatch.yaml")).publish) == 2
+
+
 def test_without_publish_there_is_nothing_to_choose_from() -> None:
     for text in ("network: hoodi", "publish:", "publish: {}"):
         configuration = load_configuration_text(text, Path("stakewatch.yaml"))
@@ -87,7 +106,8 @@ def test_without_publish_there_is_nothing_to_choose_from() -> None:
 
 
 def test_targets_are_chosen_by_name_in_the_order_of_the_file() -> None:
-    text = f"publish: {{b: {{{AMP}}}, a: {{{AMP}}}, c: {{{AMP}}}}}"
+    others = (f"{name}: {{{AMP}, owner: {name}}}" for name in "bac")
+    text = f"publish: {{{', '.join(others)}}}"
     configuration = load_configuration_text(text, Path("stakewatch.yaml"))
     assert [one.name for one in chosen(configuration, ())] == ["b", "a", "c"]
     assert [one.name for one in chosen(configuration, ("c", "b", "c"))] == ["b", "c"]
