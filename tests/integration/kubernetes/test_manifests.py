@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,6 +107,18 @@ def test_a_manifest_with_a_field_that_its_kind_does_not_have_is_refused(
     assert written in text
     (tmp_path / file).write_text(text.replace(written, misspelt), encoding="utf-8")
     assert "problem validating schema" in validate(tmp_path / file)[refused]
+
+
+def test_the_pod_of_ones_own_that_the_page_shows_is_one(
+    tmp_path: Path, validate: Callable[..., Flaws]
+) -> None:
+    page = (REPOSITORY / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(apiVersion: .*?)^```$", page, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "statefulset.yaml"
+    path.write_text(block, encoding="utf-8")
+    assert validate(path) == {}
+    path.write_text(block.replace("containerPort", "port"), encoding="utf-8")
+    assert "StatefulSet/teku" in validate(path)
 
 
 def values(folder: Path) -> dict[str, Any]:
