@@ -39,7 +39,7 @@ from stakewatch.publishing.amp_workspace import (
 )
 from stakewatch.publishing.aws import Access, AwsError, Patience, UnusableAwsError, pause
 from stakewatch.publishing.objects import Fact, Flaw, Item, LiveItem, State
-from stakewatch.publishing.pace import side_by_side
+from stakewatch.publishing.pace import Stop, side_by_side
 from stakewatch.publishing.target import Report, Source, Target, target_type
 
 _OWNER_TAG = "managed-by"
@@ -134,8 +134,13 @@ class Amp:
             if self._is_ours(NAMESPACE, one) or one.name in wanted
         ]
         report(f"reading {len(listed)} rule namespaces")
+        stop = Stop()
+        heard = stop.heard_by(report)
         found = side_by_side(
-            lambda one: self._live_namespace(one, wanted.get(one.name), report), listed, workers=CONNECTIONS
+            lambda one: self._live_namespace(one, wanted.get(one.name), heard),
+            listed,
+            workers=CONNECTIONS,
+            stop=stop,
         )
         definition = self._live(DEFINITION, DEFINITION_NAME, report) if self._with_definition else None
         return [one for one in (*found, definition) if one is not None]

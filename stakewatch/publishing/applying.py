@@ -1,6 +1,5 @@
 """Carrying out a plan: object by object, several at a time, each with its outcome."""
 
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -10,6 +9,7 @@ from typing import TypeAlias
 
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.objects import LiveItem
+from stakewatch.publishing.pace import Stop
 from stakewatch.publishing.plans import Action, Change, Plan, plan_changes
 from stakewatch.publishing.target import Target, UnusableTargetError
 
@@ -29,10 +29,6 @@ class Outcome:
 
 # They come as they are known; whoever closes it gives up the rest.
 Outcomes: TypeAlias = Generator[Outcome, None, None]
-
-
-class _StoppedError(StakewatchError):
-    """Raised in a worker that waits, when no more is to be done."""
 
 
 def make_plan(name: str, kind: str, target: Target, report: Callable[[str], None], *, adopt: bool) -> Plan:
@@ -79,14 +75,10 @@ def _carry_out(
     workers: int,
     progress: Progress,
 ) -> Outcomes:
-    stop = threading.Event()
+    stop = Stop()
 
     def one(change: Change) -> Outcome:
-        def report(awaited: str) -> None:
-            if stop.is_set():
-                raise _StoppedError("no longer waited for")
-            progress(change, awaited)
-
+        report = stop.heard_by(lambda awaited: progress(change, awaited))
         started = time.monotonic()
         try:
             done, error = work(change, report), None

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from stakewatch.errors import StakewatchError
+from stakewatch.publishing.target import Report
+
 _Thing = TypeVar("_Thing")
 _Result = TypeVar("_Result")
 # Some are longer on their way than others: a little more than a second keeps within the limit there too.
@@ -41,13 +44,42 @@ class Pace:
             self._sleep(begin - now)
 
 
+class StoppedError(StakewatchError):
+    """Raised in a thread that waits for something, when nobody waits for it any more."""
+
+
+class Stop:
+    """Tells threads that nobody waits for what they do; they hear it when they report what they wait for."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """End the waiting."""
+        self._event.set()
+
+    def heard_by(self, report: Report) -> Report:
+        """Return a report that raises StoppedError once this is set, and else does what `report` does."""
+
+        def hear(awaited: str) -> None:
+            if self._event.is_set():
+                raise StoppedError("no longer waited for")
+            report(awaited)
+
+        return hear
+
+
 def side_by_side(
-    function: Callable[[_Thing], _Result], things: Iterable[_Thing], *, workers: int
+    function: Callable[[_Thing], _Result],
+    things: Iterable[_Thing],
+    *,
+    workers: int,
+    stop: Stop | None = None,
 ) -> list[_Result]:
     """Return `function` of each thing, in their order, `workers` of them at a time.
 
-    After the first that raises, those that have not begun are left out, and it is raised when the others
-    that have begun are done.
+    After the first that raises, or an interruption, those that have not begun are left out, `stop` is set,
+    and it is raised when the others that have begun are done.
     """
     with ThreadPoolExecutor(max_workers=workers) as pool:
         futures = [pool.submit(function, thing) for thing in things]
@@ -56,5 +88,11 @@ def side_by_side(
         finally:
             for future in futures:
                 future.cancel()
-    failed = next((one for one in futures if not one.cancelled() and one.exception() is not None), None)
-    return [failed.result()] if failed is not None else [future.result() for future in futures]
+            if stop is not None and not all(future.done() for future in futures):
+                stop.set()
+    # One that was stopped only tells that another had failed before.
+    errors = [error for one in futures if not one.cancelled() and (error := one.exception()) is not None]
+    errors.sort(key=lambda error: isinstance(error, StoppedError))
+    if errors:
+        raise errors[0]
+    return [future.result() for future in futures]

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from stakewatch.bundle.build import build
 from stakewatch.bundle.configuration import Configuration
@@ -12,10 +14,12 @@ from stakewatch.bundle.problems import did_you_mean, quoted
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch.publishing.applying import make_plan
 from stakewatch.publishing.objects import Fact
-from stakewatch.publishing.pace import side_by_side
+from stakewatch.publishing.pace import Stop, side_by_side
 from stakewatch.publishing.plans import Plan
+from stakewatch.publishing.target import Report as TargetReport
 from stakewatch.publishing.target import Source, Target, find_type
 
+_Answer = TypeVar("_Answer")
 # Who is told what a target is doing: its name, and what.
 Report = Callable[[str, str], None]
 
@@ -99,14 +103,10 @@ def plan_each(
 ) -> list[Plan | Failure]:
     """Return a plan for each target, all asked at the same time; each is left again at once."""
 
-    def plan(one: Prepared) -> Plan | Failure:
-        try:
-            with one.target as target:
-                return _plan(one, target, report, adopt=adopt)
-        except StakewatchError as error:
-            return Failure(one.name, error)
+    def plan(one: Prepared, target: Target, report: TargetReport) -> Plan:
+        return make_plan(one.name, one.destination.type, target, report, adopt=adopt)
 
-    return side_by_side(plan, prepared, workers=max(1, len(prepared)))
+    return _each(prepared, plan, report)
 
 
 def open_plans(
@@ -119,7 +119,8 @@ def open_plans(
     plans = []
     for one in prepared:
         target = opened.enter_context(one.target)
-        plans.append((target, _plan(one, target, report, adopt=adopt)))
+        plan = make_plan(one.name, one.destination.type, target, partial(report, one.name), adopt=adopt)
+        plans.append((target, plan))
     return plans
 
 
@@ -128,16 +129,25 @@ def status_each(
 ) -> list[Status | Failure]:
     """Return what is live at each target, all asked at the same time."""
 
-    def status(one: Prepared) -> Status | Failure:
+    def status(one: Prepared, target: Target, report: TargetReport) -> Status:
+        return Status(one.name, target.where, tuple(target.status(report)))
+
+    return _each(prepared, status, report)
+
+
+def _each(
+    prepared: Sequence[Prepared],
+    ask: Callable[[Prepared, Target, TargetReport], _Answer],
+    report: Report,
+) -> list[_Answer | Failure]:
+    """Return the answer of each target, all asked at the same time, or why there is none."""
+    stop = Stop()
+
+    def answer(one: Prepared) -> _Answer | Failure:
         try:
             with one.target as target:
-                facts = target.status(lambda what: report(one.name, what))
-                return Status(one.name, target.where, tuple(facts))
+                return ask(one, target, stop.heard_by(partial(report, one.name)))
         except StakewatchError as error:
             return Failure(one.name, error)
 
-    return side_by_side(status, prepared, workers=max(1, len(prepared)))
-
-
-def _plan(one: Prepared, target: Target, report: Report, *, adopt: bool) -> Plan:
-    return make_plan(one.name, one.destination.type, target, lambda what: report(one.name, what), adopt=adopt)
+    return side_by_side(answer, prepared, workers=max(1, len(prepared)), stop=stop)

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from stakewatch.publishing.pace import Pace, side_by_side
+from stakewatch.publishing import pace
+from stakewatch.publishing.pace import Pace, Stop, side_by_side
 
 
 class Clock:
@@ -26,10 +27,10 @@ class Clock:
 
 def test_the_first_calls_begin_at_once_and_the_next_wait_their_second() -> None:
     clock = Clock()
-    pace = Pace(3, clock=clock, sleep=clock.sleep)
+    limited = Pace(3, clock=clock, sleep=clock.sleep)
     begun = []
     for _ in range(10):
-        pace.turn()
+        limited.turn()
         begun.append(clock.now)
     assert begun[:3] == [100.0] * 3
     assert all(later - earlier > 1 for earlier, later in zip(begun, begun[3:], strict=False))
@@ -38,17 +39,17 @@ def test_the_first_calls_begin_at_once_and_the_next_wait_their_second() -> None:
 
 def test_after_a_rest_nothing_is_waited_for() -> None:
     clock = Clock()
-    pace = Pace(1, clock=clock, sleep=clock.sleep)
-    pace.turn()
+    limited = Pace(1, clock=clock, sleep=clock.sleep)
+    limited.turn()
     clock.now += 5
-    pace.turn()
+    limited.turn()
     assert clock.slept == []
 
 
 def test_threads_share_one_rate() -> None:
     waits: list[float] = []
-    pace = Pace(5, clock=lambda: 100.0, sleep=waits.append)
-    threads = [threading.Thread(target=pace.turn) for _ in range(12)]
+    limited = Pace(5, clock=lambda: 100.0, sleep=waits.append)
+    threads = [threading.Thread(target=limited.turn) for _ in range(12)]
     for one in threads:
         one.start()
     for one in threads:
@@ -84,3 +85,41 @@ def test_after_the_first_failure_no_more_are_begun() -> None:
     with pytest.raises(KeyError):
         side_by_side(fail, range(1000), workers=2)
     assert next(counter) < 900
+
+
+def test_after_a_failure_those_that_wait_are_told_that_nobody_does() -> None:
+    stop = Stop()
+    heard: list[str] = []
+    report = stop.heard_by(heard.append)
+    waiting = threading.Event()
+
+    def work(number: int) -> None:
+        if number:
+            assert waiting.wait(5)
+            raise KeyError(number)
+        for _ in range(10_000):
+            report("waiting")
+            waiting.set()
+            time.sleep(0.001)
+        raise AssertionError("nobody told it")
+
+    with pytest.raises(KeyError):
+        side_by_side(work, [0, 1], workers=2, stop=stop)
+    assert "waiting" in heard
+
+
+def test_an_interruption_ends_the_waiting_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Stop()
+    report = stop.heard_by(lambda _: None)
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def work(_number: int) -> None:
+        while True:
+            report("waiting")
+            time.sleep(0.001)
+
+    monkeypatch.setattr(pace, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(work, range(4), workers=2, stop=stop)
