@@ -10,7 +10,8 @@ import pytest
 
 from tests.unit.cli.conftest import Run
 from tests.unit.publishing.amp_scene import Scene, amp_scene, rules
-from tests.unit.publishing.fake_amp import REGION, WORKSPACE, Reply
+from tests.unit.publishing.aws_server import REGION, Reply
+from tests.unit.publishing.fake_amp import WORKSPACE
 
 CONFIGURATION = f"""\
 publish:
@@ -233,3 +234,25 @@ def test_credentials_are_nowhere_in_what_is_printed(scene: Scene, run_here: Run)
     assert "Traceback" in printed
     assert "an-example-secret" not in printed
     assert "an-example-token" not in printed
+
+
+def test_a_target_that_cannot_be_asked_hides_no_other_plan_and_keeps_all_from_being_changed(
+    scene: Scene, run_here: Run
+) -> None:
+    more = f"  elsewhere: {{type: amp, region: {REGION}, workspace: ws-elsewhere}}\n"
+    (scene.folder / "stakewatch.yaml").write_text(CONFIGURATION + more)
+    answer = run_here("plan")
+    assert answer.code == 1
+    assert "workspace: 2 to create" in answer.out
+    assert "there is no workspace ws-elsewhere" in answer.err
+    answer = run_here("plan", "--json")
+    assert [sorted(target)[:2] for target in json.loads(answer.out)] == [
+        ["changes", "drift"],
+        ["error", "target"],
+    ]
+    answer = run_here("apply", "--yes")
+    assert answer.code == 1
+    assert "there is no workspace ws-elsewhere" in answer.err
+    assert scene.fake.namespaces == {}
+    assert run_here("apply", "--yes", "workspace").code == 0
+    assert run_here("status", "workspace", "elsewhere").code == 1
