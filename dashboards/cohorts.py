@@ -18,8 +18,9 @@ from stakewatch.grafana.cohorts import (
 from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import chosen_link
-from stakewatch.grafana.panels import BarGauge, FiringAlerts, Stat, Table, Timeseries, Value
+from stakewatch.grafana.panels import BarGauge, Stat, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import FiringAlerts, Table, Value
 from stakewatch.grafana.text_panels import Text
 from stakewatch.grafana.thresholds import Step
 
@@ -200,10 +201,10 @@ EACH = Row(
                 ),
                 columns={"network": "Network", "cohort": "Cohort"},
                 values=(
-                    Value("Active keys", "none"),
-                    Value("Duties", "none"),
-                    Value("Missed", "percentunit"),
-                    Value("z score of it", "none"),
+                    Value("Active keys", "none", 0),
+                    Value("Duties", "none", 0),
+                    Value("Missed", "percentunit", 3),
+                    Value("z score of it", "none", 1),
                     Value("Wrong head votes", "percentunit"),
                     Value("Rewards of the ideal", "percentunit"),
                 ),

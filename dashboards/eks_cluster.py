@@ -13,18 +13,9 @@ from stakewatch.grafana.machines import (
     in_namespaces,
     with_machine,
 )
-from stakewatch.grafana.panels import (
-    BarGauge,
-    FiringAlerts,
-    Gauge,
-    Stat,
-    State,
-    StateTimeline,
-    Table,
-    Timeseries,
-    Value,
-)
+from stakewatch.grafana.panels import BarGauge, Gauge, Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import FiringAlerts, Table, Value
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import DatasourceVariable
 

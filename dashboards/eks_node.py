@@ -18,8 +18,9 @@ from stakewatch.grafana.machines import (
     on_machine,
     per_machine,
 )
-from stakewatch.grafana.panels import FiringAlerts, Gauge, Stat, State, Table, Timeseries, Value
+from stakewatch.grafana.panels import Gauge, Stat, State, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import FiringAlerts, Table, Value
 from stakewatch.grafana.thresholds import steps
 
 # Alerts on processes carry the process as instance, so machines cannot be told apart here, pods can.

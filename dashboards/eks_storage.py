@@ -14,8 +14,9 @@ from stakewatch.grafana.machines import (
     machine,
     per_machine,
 )
-from stakewatch.grafana.panels import FiringAlerts, Gauge, Heatmap, Stat, Table, Timeseries, Value
+from stakewatch.grafana.panels import Gauge, Heatmap, Stat, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import FiringAlerts, Table, Value
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import DatasourceVariable, TextVariable
 
@@ -128,6 +129,7 @@ IS_IT_WELL = row(
         unit="percentunit",
         queries=(Query(f"max by (cluster) ({in_clusters('volume:inodes_used:ratio')})", "{{cluster}}"),),
         alerts=("VolumeInodesLow",),
+        decimals=1,
         minimum=0,
         maximum=1,
     ),

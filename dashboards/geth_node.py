@@ -13,16 +13,10 @@ from stakewatch.grafana.geth import (
 from stakewatch.grafana.joins import CHOSEN, either, newest
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link
-from stakewatch.grafana.panels import (
-    Gauge,
-    Panel,
-    Stat,
-    State,
-    Table,
-    Timeseries,
-)
+from stakewatch.grafana.panels import Gauge, Panel, Stat, State, Timeseries
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.sections import what_is_wrong
+from stakewatch.grafana.tables import Table
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
 

@@ -4,8 +4,9 @@ from stakewatch.grafana.board import Board
 from stakewatch.grafana.joins import CHOSEN
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link
-from stakewatch.grafana.panels import FiringAlerts, Stat, Table, Timeseries, Value
+from stakewatch.grafana.panels import Stat, Timeseries
 from stakewatch.grafana.queries import LogQuery, Query
+from stakewatch.grafana.tables import FiringAlerts, Table, Value
 from stakewatch.grafana.text_panels import Logs
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import LOGS, TextVariable, contract_variables

@@ -5,8 +5,9 @@ from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_network
 from stakewatch.grafana.joins import CHOSEN, newest
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link
-from stakewatch.grafana.panels import FiringAlerts, Heatmap, Stat, State, StateTimeline, Table, Timeseries
+from stakewatch.grafana.panels import Heatmap, Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import FiringAlerts, Table
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import DatasourceVariable, LabelVariable
 

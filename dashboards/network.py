@@ -5,8 +5,9 @@ from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_network
 from stakewatch.grafana.joins import Process
 from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, chosen_link
-from stakewatch.grafana.panels import FiringAlerts, Stat, State, StateTimeline, Timeseries
+from stakewatch.grafana.panels import Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import FiringAlerts
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
 

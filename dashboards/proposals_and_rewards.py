@@ -24,8 +24,9 @@ from stakewatch.grafana.groups import (
 )
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link
-from stakewatch.grafana.panels import FiringAlerts, Stat, Timeseries
+from stakewatch.grafana.panels import Stat, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import FiringAlerts
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import GROUP_VARIABLES
 

@@ -7,8 +7,9 @@ from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, row_link
 from stakewatch.grafana.node_panels import healthy_over_time
 from stakewatch.grafana.nodes import answers
-from stakewatch.grafana.panels import FiringAlerts, Stat, Table, Timeseries, Value
+from stakewatch.grafana.panels import Stat, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import FiringAlerts, Table, Value
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
 

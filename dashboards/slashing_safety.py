@@ -13,8 +13,9 @@ from stakewatch.grafana.groups import (
 )
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
-from stakewatch.grafana.panels import FiringAlerts, Stat, State, StateTimeline, Table, Timeseries, Value
+from stakewatch.grafana.panels import Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import FiringAlerts, Table, Value
 from stakewatch.grafana.text_panels import Text
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import GROUP_VARIABLES

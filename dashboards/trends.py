@@ -6,8 +6,9 @@ from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series
 from stakewatch.grafana.joins import CHOSEN
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link
-from stakewatch.grafana.panels import FiringAlerts, Gauge, Stat, Table, Timeseries
+from stakewatch.grafana.panels import Gauge, Stat, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import FiringAlerts, Table
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import GROUP_VARIABLES, LabelVariable
 

@@ -6,9 +6,10 @@ from stakewatch.grafana.joins import CHOSEN, Process, newest
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, row_link
 from stakewatch.grafana.nodes import first_of
-from stakewatch.grafana.panels import FiringAlerts, Gauge, Stat, State, StateTimeline, Table, Timeseries
+from stakewatch.grafana.panels import Gauge, Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.sections import resources
+from stakewatch.grafana.tables import FiringAlerts, Table
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
 

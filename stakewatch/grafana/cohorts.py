@@ -126,9 +126,11 @@ def z_score_of_each(part: str, whole: str) -> str:
     parts, wholes = by_cohort(part), by_cohort(whole)
     all_parts, all_wholes = f"sum by (network) ({parts})", f"sum by (network) ({wholes})"
     others = f"({all_wholes} - on (network) group_right () {wholes} > 0)"
-    return (
-        f"(\n{parts} / ({wholes} > 0)\n"
-        f"- ({all_parts} - on (network) group_right () {parts}) / {others}\n)\n"
-        f"/ sqrt(\n({all_parts} / {all_wholes} * (1 - {all_parts} / {all_wholes}))\n"
+    found = (
+        f"(\n{parts} / ({wholes} > 0)\n- ({all_parts} - on (network) group_right () {parts}) / {others}\n)"
+    )
+    error = (
+        f"sqrt(\n({all_parts} / {all_wholes} * (1 - {all_parts} / {all_wholes}))\n"
         f"* on (network) group_right ()\n(1 / ({wholes} > 0) + 1 / {others})\n)"
     )
+    return f"{found}\n/ ({error} > 0)\nor on (network, cohort)\n0 * {found}"

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from stakewatch.grafana.groups import gained, group_series, per_group, share_of, since, total
-from stakewatch.grafana.panels import Panel, Stat, Table, Timeseries
+from stakewatch.grafana.panels import Panel, Stat, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import Table
 from stakewatch.grafana.thresholds import steps
 
 GWEI = 1e9

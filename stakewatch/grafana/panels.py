@@ -19,7 +19,6 @@ from stakewatch.grafana.queries import (
     DATASOURCE,
     NOW,
     OVER_TIME,
-    ROWS,
     Form,
     LogQuery,
     Query,
@@ -48,8 +47,8 @@ class Panel(ABC):
 
     `unit` is one of Grafana's unit ids. `alerts` name the alerts that watch the same thing: their
     thresholds become the panel's colours and lines, their runbooks its links. Where none of them has a
-    threshold, `steps` may give colours. `states` give words to single values. `links` are followed by a click on a
-    value.
+    threshold, `steps` may give colours. `states` give words to single values. `links` are followed by a
+    click on a value.
     """
 
     title: str
@@ -332,134 +331,6 @@ class StateTimeline(Panel):
             },
         ).to_json_data()
         return panel
-
-
-@dataclass(frozen=True)
-class Value:
-    """A number of a table: the heading of its column and its unit."""
-
-    heading: str
-    unit: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table(Panel):
-    """The newest value of each series as a row.
-
-    `columns` are the labels to show with their headings, in this order; `value` is the heading of the
-    number, which is hidden without one. With `values`, one per query, rows of the same labels become one.
-    `column_links` are followed by a click on a cell of that heading.
-    """
-
-    columns: Mapping[str, str]
-    value: str = ""
-    values: tuple[Value, ...] = ()
-    column_links: Mapping[str, tuple[Mapping[str, object], ...]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
-
-    @property
-    def _form(self) -> Form:
-        return ROWS
-
-    def render(self, setting: Setting) -> dict[str, Any]:
-        """Return Grafana's form."""
-        headings = {**self.columns, **self._numbers}
-        panel = self._own(
-            "table",
-            setting,
-            {"cellHeight": "sm", "footer": _NO_FOOTER, "frameIndex": 0, "showHeader": True, "sortBy": []},
-            custom={"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "inspect": False},
-            overrides=tuple(
-                {
-                    "matcher": {"id": "byName", "options": heading},
-                    "properties": [{"id": "links", "value": [dict(link) for link in links]}],
-                }
-                for heading, links in self.column_links.items()
-            )
-            + tuple(
-                {
-                    "matcher": {"id": "byName", "options": value.heading},
-                    "properties": [{"id": "unit", "value": value.unit}],
-                }
-                for value in self.values
-            ),
-        )
-        panel["transformations"] = [
-            *([{"id": "merge", "options": {}}] if self.values else []),
-            {"id": "filterFieldsByName", "options": {"include": {"names": list(headings)}}},
-            {
-                "id": "organize",
-                "options": {
-                    "excludeByName": {},
-                    "indexByName": {name: place for place, name in enumerate(headings)},
-                    "renameByName": headings,
-                },
-            },
-        ]
-        return panel
-
-    @property
-    def _numbers(self) -> Mapping[str, str]:
-        """Grafana's names of the numbers, and the headings that they get."""
-        if self.values:
-            # A single query's number is "Value"; of several, each has the query's name behind it.
-            many = len(self.queries) > 1
-            return {
-                f"Value #{reference(place)}" if many else "Value": value.heading
-                for place, value in enumerate(self.values)
-            }
-        return {"Value": self.value} if self.value else {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class FiringAlerts(Table):
-    """The alerts that fire for what the reader chose, each with a link to its runbook."""
-
-    unit: str = "none"
-    columns: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType(
-            {"alertname": "Alert", "severity": "Severity", "instance": "Instance"}
-        )
-    )
-    no_value: str = "nothing fires"
-
-    def render(self, setting: Setting) -> dict[str, Any]:
-        """Return Grafana's form."""
-        panel = super().render(setting)
-        runbook = {
-            "title": "Runbook",
-            "url": f"{setting.urls.runbooks}/${{__value.raw}}",
-            "targetBlank": True,
-        }
-        panel["fieldConfig"]["overrides"] = [
-            {
-                "matcher": {"id": "byName", "options": self.columns["alertname"]},
-                "properties": [{"id": "links", "value": [runbook]}],
-            },
-            {
-                "matcher": {"id": "byName", "options": self.columns["severity"]},
-                "properties": [
-                    {"id": "custom.cellOptions", "value": {"type": "color-text"}},
-                    {"id": "mappings", "value": _SEVERITIES},
-                ],
-            },
-        ]
-        return panel
-
-
-_NO_FOOTER = {"countRows": False, "fields": [], "reducer": ["sum"], "show": False}
-
-_SEVERITIES = [
-    {
-        "type": "value",
-        "options": {
-            "critical": {"color": "red", "index": 0},
-            "warning": {"color": "orange", "index": 1},
-            "info": {"color": "blue", "index": 2},
-        },
-    }
-]
 
 
 def _value_mappings(states: Mapping[float, State]) -> list[dict[str, object]]:

@@ -6,17 +6,9 @@ from stakewatch.grafana.joins import CHOSEN, Process, either, newest
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link
 from stakewatch.grafana.nodes import answers, first_of, peers_of_beacon, peers_of_execution
-from stakewatch.grafana.panels import (
-    FiringAlerts,
-    Gauge,
-    Panel,
-    Stat,
-    State,
-    StateTimeline,
-    Table,
-    Timeseries,
-)
+from stakewatch.grafana.panels import Gauge, Panel, Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
+from stakewatch.grafana.tables import FiringAlerts, Table
 from stakewatch.grafana.thresholds import steps
 
 _REAL_FILESYSTEM = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|fuse.*"'

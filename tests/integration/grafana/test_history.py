@@ -258,12 +258,14 @@ def test_the_score_by_hours_is_a_mean_over_its_own_scatter(reader: Reader, cohor
 
 def test_without_any_miss_there_is_no_difference(reader: Reader, cohorts: dict[str, Any]) -> None:
     filled = reader.values(cohorts, by="label_client", first="v1")
-    expression = only_panel(cohorts, "z score, duty by duty")["expr"].replace(
-        "stakewatch_attestation_missed_total{", 'stakewatch_proposals_total{result="orphaned",'
-    )
-    assert "orphaned" in expression
-    (series,) = reader.ask({"expr": expression, "instant": True}, filled)
-    assert float(series["value"][1]) == 0
+    (table,) = (panel for panel in panels(cohorts) if panel.title == "Cohorts")
+    for asked, series in ((only_panel(cohorts, "z score, duty by duty"), 1), (table.targets[3], 2)):
+        expression = asked["expr"].replace(
+            "stakewatch_attestation_missed_total{", 'stakewatch_proposals_total{result="orphaned",'
+        )
+        assert "orphaned" in expression
+        found = reader.ask({"expr": expression, "instant": True}, filled)
+        assert [float(one["value"][1]) for one in found] == [0] * series
 
 
 def test_each_of_two_cohorts_is_as_far_from_the_other(reader: Reader, cohorts: dict[str, Any]) -> None:

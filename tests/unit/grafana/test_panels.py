@@ -10,21 +10,11 @@ from stakewatch.errors import InputError
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.boardfile import panels
 from stakewatch.grafana.lint import lint
-from stakewatch.grafana.panels import (
-    BarGauge,
-    FiringAlerts,
-    Gauge,
-    Heatmap,
-    Panel,
-    Stat,
-    State,
-    StateTimeline,
-    Table,
-    Timeseries,
-)
+from stakewatch.grafana.panels import BarGauge, Gauge, Heatmap, Panel, Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import DATASOURCE, LOGS_DATASOURCE, LogQuery, Query, reference
 from stakewatch.grafana.round_trip import differences
 from stakewatch.grafana.setting import Setting
+from stakewatch.grafana.tables import FiringAlerts, Table
 from stakewatch.grafana.text_panels import Logs, Text
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import LOGS, contract_variables

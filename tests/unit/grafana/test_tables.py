@@ -6,10 +6,10 @@ from typing import Any
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.boardfile import panels
 from stakewatch.grafana.lint import lint
-from stakewatch.grafana.panels import Table, Value
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.round_trip import differences
 from stakewatch.grafana.setting import Setting
+from stakewatch.grafana.tables import Table, Value
 
 UP = Query('up{cluster=~"$cluster"}')
 
@@ -51,3 +51,13 @@ def test_the_number_of_a_single_query_has_no_name_behind_it(
 ) -> None:
     panel = rendered(table(UP, values=(Value("Memory", "bytes"),)), board_of, setting)
     assert panel["transformations"][2]["options"]["renameByName"] == {"pod": "Pod", "Value": "Memory"}
+
+
+def test_a_column_may_have_decimals_of_its_own(board_of: Callable[..., Board], setting: Setting) -> None:
+    values = (Value("Keys", "none", 0), Value("Share", "percentunit"))
+    panel = rendered(table(UP, UP, values=values), board_of, setting)
+    properties = [override["properties"] for override in panel["fieldConfig"]["overrides"]]
+    assert properties == [
+        [{"id": "unit", "value": "none"}, {"id": "decimals", "value": 0}],
+        [{"id": "unit", "value": "percentunit"}],
+    ]
