@@ -14,15 +14,7 @@ from stakewatch.catalogue import load_catalogue
 from stakewatch.errors import InputError
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.layout import row
-from stakewatch.grafana.panels import (
-    BarGauge,
-    Gauge,
-    Heatmap,
-    Panel,
-    Stat,
-    StateTimeline,
-    Timeseries,
-)
+from stakewatch.grafana.panels import BarGauge, Gauge, Heatmap, Panel, Stat, StateTimeline, Timeseries
 from stakewatch.grafana.preview.allowed import Allowance, allowances_of
 from stakewatch.grafana.preview.explaining import Explainer, Why
 from stakewatch.grafana.preview.page import Preview, write_pages
@@ -30,9 +22,7 @@ from stakewatch.grafana.preview.run import Wish, boards_of, choose_boards, not_a
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.remote import connect
 from stakewatch.grafana.setting import Setting
-from stakewatch.grafana.tables import (
-    Table,
-)
+from stakewatch.grafana.tables import Table
 
 from .serving import matrix, serving, vector
 
