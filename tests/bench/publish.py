@@ -38,6 +38,7 @@ _CALL_SECONDS = 0.05
 # The default of the quota of the service: API operations per second in a region.
 _CALLS_PER_SECOND = 10
 _WORKERS = 2
+_TOLD = 50
 _LOADED = "tests.unit.publishing.sequences"
 
 
@@ -64,6 +65,8 @@ def sequences(count: int, console: Console) -> list[Verdict]:
     with ProcessPoolExecutor(_WORKERS, mp_context=context) as pool:
         for seed, verdict in enumerate(pool.map(sequence, range(count))):
             verdicts.append(verdict)
+            if len(verdicts) % _TOLD == 0:
+                console.print(f"{len(verdicts)} of {count} sequences")
             if verdict.wrong or verdict.second_round:
                 console.print(f"sequence {seed}: {verdict}")
     return verdicts

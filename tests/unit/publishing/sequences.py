@@ -9,12 +9,16 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from stakewatch.errors import StakewatchError
+from stakewatch.publishing import aws
 from stakewatch.publishing.aws import Patience
 from stakewatch.publishing.normal_form import normal_alertmanager, normal_rules
 from tests.unit.publishing.amp_scene import DEFINITION, Scene, amp_scene, rules
-from tests.unit.publishing.fake_amp import Cut, Fault, Reply
+from tests.unit.publishing.aws_server import Cut, Reply
+from tests.unit.publishing.fake_amp import Fault
 
 FAULTS: tuple[Reply | Cut, ...] = (
     Reply(429, "ThrottlingException", "slow down", {"Retry-After": "0"}),
@@ -47,7 +51,7 @@ class Verdict:
 def run_sequence(seed: int, folder: Path) -> Verdict:
     """Run one sequence in an empty folder; the same seed is the same sequence but for the threads' order."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    with amp_scene(folder) as scene:
+    with amp_scene(folder) as scene, _one_client_each():
         theirs = {"theirs": rules("theirs"), "stakewatch-theirs": rules("theirs", 2)}
         for name, text in theirs.items():
             scene.fake.write(name, text, tags={"managed-by": "somebody"})
@@ -62,6 +66,20 @@ def run_sequence(seed: int, folder: Path) -> Verdict:
         scene.prune()
         second = tuple(name for name in scene.fake.operations if name.startswith(CHANGING))
         return Verdict(tuple(steps), second, tuple(differences(scene, theirs)))
+
+
+@contextlib.contextmanager
+def _one_client_each() -> Iterator[None]:
+    """Make one client of each service do for a whole sequence: boto3 takes most of the time to make them."""
+    made: dict[str, Any] = {}
+
+    def client(session: Any, name: str, *, workers: int) -> Any:  # noqa: ANN401 - made by boto3
+        if name not in made:
+            made[name] = aws.client(session, name, workers=workers)
+        return made[name]
+
+    with patch("stakewatch.publishing.amp_workspace.client", client):
+        yield
 
 
 def _step(chance: random.Random, scene: Scene) -> str:
