@@ -15,6 +15,7 @@ Relabelling = Mapping[str, Any]
 ROLE_LABEL = "stakewatch-role"
 IMPLEMENTATION_LABEL = "stakewatch-implementation"
 NETWORK_LABEL = "stakewatch-network"
+INSTANCE_LABEL = "stakewatch-instance"
 CHART_LABEL = "app.kubernetes.io/name"
 # Charts of github.com/stakewise/helm-charts (June 2025) whose pods have a port `metrics`, by role.
 STAKEWISE_CHARTS: Mapping[Role, tuple[str, ...]] = {
@@ -107,6 +108,8 @@ def _of_process(configuration: Configuration) -> list[Relabelling]:
         _copied(_meta(NETWORK_LABEL), "network"),
         # The name of a pod of a StatefulSet is stable; address and port are not.
         _copied("__meta_kubernetes_pod_name", "instance"),
+        # That of a Deployment is not: its owner names it.
+        _copied(_meta(INSTANCE_LABEL), "instance"),
         {
             "sourceLabels": ["implementation"],
             "regex": "geth|erigon",

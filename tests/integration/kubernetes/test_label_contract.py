@@ -27,6 +27,14 @@ PODS = [
     # Of a chart and labelled: what its owner says counts, and it is scraped once.
     pod("nimbus-0", {CHART: "nimbus", **LABELLED, "stakewatch-implementation": "nimbus"}),
     pod("teku-mainnet-0", {**LABELLED, "stakewatch-network": "mainnet"}),
+    pod(
+        "mev-boost-5b8f-q7w2e",
+        {
+            "stakewatch-role": "relay",
+            "stakewatch-implementation": "mev-boost",
+            "stakewatch-instance": "mev-boost-1",
+        },
+    ),
     pod("grafana-0", {CHART: "grafana"}),
     pod("half-labelled-0", {"stakewatch-role": "beacon"}),
     pod("geth-1", {CHART: "geth"}, phase="Succeeded"),
@@ -94,6 +102,7 @@ def test_only_staking_pods_the_exporter_and_the_volumes_driver_are_scraped(
         "teku-0",
         "nimbus-0",
         "teku-mainnet-0",
+        "mev-boost-5b8f-q7w2e",
         "stakewatch-exporter-7d9c-x2x4p",
         "ebs-csi-node-abcde",
     }
@@ -144,6 +153,18 @@ def test_a_client_is_asked_where_it_serves_its_metrics(
     targets: Mapping[str, Target], name: str, path: str
 ) -> None:
     assert targets[name].url == f"http://127.0.0.1:1{path}"
+
+
+def test_a_pod_whose_name_changes_carries_the_name_that_its_owner_gives(
+    targets: Mapping[str, Target],
+) -> None:
+    assert contract(targets["mev-boost-5b8f-q7w2e"]) == {
+        **PLACE,
+        "network": "hoodi",
+        "role": "relay",
+        "implementation": "mev-boost",
+        "instance": "mev-boost-1",
+    }
 
 
 def test_the_exporter_carries_the_contract_under_a_name_that_outlives_its_pod(

@@ -54,6 +54,7 @@ def test_every_piece_of_yaml_is_one_that_is_taken(text: str) -> None:
     template = content["spec"]["template"]
     assert {relabelling.ROLE_LABEL, relabelling.IMPLEMENTATION_LABEL} <= set(template["metadata"]["labels"])
     assert relabelling.NETWORK_LABEL in text
+    assert relabelling.INSTANCE_LABEL in text
     assert [port["name"] for port in template["spec"]["containers"][0]["ports"]] == [METRICS_PORT]
 
 
