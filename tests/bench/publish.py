@@ -6,13 +6,11 @@ namespaces and 50 dashboards at services that take 50 ms for each call.
 """
 
 import argparse
-import multiprocessing
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +35,7 @@ _DASHBOARDS = 50
 _CALL_SECONDS = 0.05
 # The default of the quota of the service: API operations per second in a region.
 _CALLS_PER_SECOND = 10
-_WORKERS = 2
 _TOLD = 50
-_LOADED = "tests.unit.publishing.sequences"
 
 
 @dataclass(frozen=True)
@@ -51,24 +47,17 @@ class Plans:
     most_calls: int
 
 
-def sequence(seed: int) -> Verdict:
-    """Run one random sequence in a folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="publish-") as folder:
-        return run_sequence(seed, Path(folder))
-
-
 def sequences(count: int, console: Console) -> list[Verdict]:
-    """Run `count` sequences, two at a time, and tell of each that did not come out right."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([_LOADED])
+    """Run `count` sequences and tell of each that did not come out right."""
     verdicts = []
-    with ProcessPoolExecutor(_WORKERS, mp_context=context) as pool:
-        for seed, verdict in enumerate(pool.map(sequence, range(count))):
-            verdicts.append(verdict)
-            if len(verdicts) % _TOLD == 0:
-                console.print(f"{len(verdicts)} of {count} sequences")
-            if verdict.wrong or verdict.second_round:
-                console.print(f"sequence {seed}: {verdict}")
+    for seed in range(count):
+        with tempfile.TemporaryDirectory(prefix="publish-") as folder:
+            verdict = run_sequence(seed, Path(folder))
+        verdicts.append(verdict)
+        if verdict.wrong or verdict.second_round:
+            console.print(f"sequence {seed}: {verdict}")
+        if len(verdicts) % _TOLD == 0:
+            console.print(f"{len(verdicts)} of {count} sequences")
     return verdicts
 
 
