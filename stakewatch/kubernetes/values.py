@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.document import Document, read_document, read_text
 from stakewatch.bundle.folder import Bundle
@@ -14,6 +12,7 @@ from stakewatch.errors import InputError
 from stakewatch.kubernetes import relabelling
 from stakewatch.kubernetes.manifests import storage_class
 from stakewatch.kubernetes.workspace import workspace_of
+from stakewatch.rules.routes import read_routes, read_templates
 
 Values = dict[str, Any]
 
@@ -124,18 +123,8 @@ def _alertmanager(bundle: Bundle) -> Values:
     path = bundle.alertmanager / "alertmanager.yaml"
     if not path.is_file():
         return {}
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f"this is no YAML: {error}", where=str(path)) from error
-    if not isinstance(content, dict):
-        raise InputError("this is no Alertmanager configuration", where=str(path))
-    templates = {
-        one.name: read_text(one)
-        for pattern in content.get("templates") or []
-        for one in sorted(bundle.alertmanager.glob(str(pattern)))
-        if one.is_file()
-    }
+    content = read_routes(path)
+    templates = read_templates(content, bundle.alertmanager)
     return {"config": {**content, "templates": [_TEMPLATES]}, "templateFiles": templates}
 
 

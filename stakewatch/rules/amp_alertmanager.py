@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from stakewatch.bundle.printing import as_yaml
 from stakewatch.errors import InputError
 from stakewatch.promql import parse_duration
+from stakewatch.rules.routes import read_routes, read_templates
 
 LONGEST_REPEAT_SECONDS = 5 * 86_400
 _RECEIVERS = Path("amp") / "receivers.yaml"
@@ -61,11 +60,9 @@ def amp_definition(folder: Path) -> str:
     Raises InputError when a file is missing or broken, or says what the service does not take.
     """
     path = folder / "alertmanager.yaml"
-    content = _mapping(path)
-    receivers = _mapping(receivers_path(folder)).get("receivers")
-    templates = {
-        one.name: one for pattern in content.get("templates", []) for one in _matching(folder, pattern)
-    }
+    content = read_routes(path)
+    receivers = read_routes(receivers_path(folder)).get("receivers")
+    templates = read_templates(content, folder)
     content["receivers"] = receivers
     content["templates"] = list(templates)
     for message in amp_flaws(content):
@@ -75,7 +72,7 @@ def amp_definition(folder: Path) -> str:
             mend="mend it there, or in alertmanager.yaml where it is about a route",
         )
     definition = {
-        "template_files": {name: one.read_text(encoding="utf-8") for name, one in templates.items()},
+        "template_files": templates,
         "alertmanager_config": as_yaml(content),
     }
     return as_yaml(definition)
@@ -125,17 +122,3 @@ def amp_routes(route: object) -> Iterator[Mapping[str, Any]]:
         if isinstance(one, dict):
             yield one
             waiting += one.get("routes") or []
-
-
-def _matching(folder: Path, pattern: str) -> list[Path]:
-    return sorted(one for one in folder.glob(pattern) if one.is_file())
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"this cannot be read: {error}", where=str(path)) from error
-    if not isinstance(content, dict):
-        raise InputError("this is no Alertmanager configuration", where=str(path))
-    return content

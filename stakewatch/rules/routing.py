@@ -7,6 +7,7 @@ import yaml
 
 from stakewatch.errors import InputError
 from stakewatch.promql import parse_duration, print_duration
+from stakewatch.rules.routes import read_routes
 
 _SHORTEST_SECONDS = 1.0
 _TIMES = ("group_wait", "group_interval", "repeat_interval")
@@ -19,11 +20,8 @@ def routes_to_webhook(path: Path, *, url: str, factor: float) -> str:
     group_interval and repeat_interval, none below a second. Paths of templates are made absolute.
     Raises InputError when the file is missing or is no Alertmanager configuration.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"this cannot be read: {error}", where=str(path)) from error
-    if not isinstance(content, dict) or "route" not in content or "receivers" not in content:
+    content = read_routes(path)
+    if "route" not in content or "receivers" not in content:
         raise InputError(
             "this is no Alertmanager configuration: it has no route or no receivers",
             where=str(path),
