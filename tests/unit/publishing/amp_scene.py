@@ -18,7 +18,8 @@ from stakewatch.publishing.applying import Outcome, apply_changes, make_plan, pr
 from stakewatch.publishing.aws import Patience
 from stakewatch.publishing.plans import Plan
 from stakewatch.publishing.target import Source
-from tests.unit.publishing.fake_amp import ACCOUNT, REGION, WORKSPACE, FakeAmp, serving
+from tests.unit.publishing.aws_server import REGION
+from tests.unit.publishing.fake_amp import ACCOUNT, WORKSPACE, FakeAmp, serving
 
 _LOADER = Loader()
 _SEARCH_PATHS = len(_LOADER.search_paths)

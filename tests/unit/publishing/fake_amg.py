@@ -4,41 +4,19 @@ Every request has to fit botocore's model of the service and carry a right signa
 kept in `mistakes`. Tokens that are made here are tokens of the Grafana, until they are deleted.
 """
 
-import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from botocore.credentials import Credentials
-
 from tests.unit.publishing.aws_request import NotARequestError, Sent, read_request, signing_fault
+from tests.unit.publishing.aws_server import CREDENTIALS, REGION, AwsHandler, Cut, Reply
 from tests.unit.publishing.fake_grafana import FakeGrafana
 from tests.unit.publishing.loopback import listening
 
 WORKSPACE = "g-0a1b2c3d4e"
-REGION = "eu-west-1"
-CREDENTIALS = Credentials("AKIDEXAMPLE", "an-example-secret", "an-example-token")
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What is answered instead: an error of the service, or a page where there is no code."""
-
-    status: int
-    code: str = ""
-    message: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The connection breaks: before the request is carried out, or `after`."""
-
-    after: bool
 
 
 @dataclass
@@ -62,7 +40,7 @@ class FakeAmg:
     status: str = "ACTIVE"
     accounts: dict[str, Account] = field(default_factory=dict)
     page_size: int = 100
-    instead: Callable[[int, str], Refusal | Cut | None] = lambda _number, _operation: None
+    instead: Callable[[int, str], Reply | Cut | None] = lambda _number, _operation: None
     calls: list[str] = field(default_factory=list)
     seconds_to_live: list[int] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
@@ -75,25 +53,25 @@ class FakeAmg:
         """The names of all tokens that there are."""
         return [name for account in self.accounts.values() for name, _ in account.tokens.values()]
 
-    def respond(self, sent: Sent) -> Answer | Refusal | Cut:
+    def respond(self, sent: Sent) -> Answer | Reply | Cut:
         """Answer one request."""
         fault = signing_fault(sent, CREDENTIALS, f"{REGION}/grafana")
         if fault:
-            return Refusal(403, "InvalidSignatureException", fault)
+            return Reply(403, "InvalidSignatureException", fault)
         try:
             request = read_request("grafana", sent)
         except NotARequestError as error:
             self.mistakes.append(str(error))
-            return Refusal(400, "ValidationException", str(error))
+            return Reply(400, "ValidationException", str(error))
         with self._lock:
             self.calls.append(request.operation)
             happens = self.instead(len(self.calls), request.operation)
-            if isinstance(happens, Refusal) or (isinstance(happens, Cut) and not happens.after):
+            if isinstance(happens, Reply) or (isinstance(happens, Cut) and not happens.after):
                 return happens
             given = dict(request.parameters)
             if given.pop("workspaceId") != WORKSPACE:
-                return Refusal(404, "ResourceNotFoundException", "workspace not found")
-            answer: Answer | Refusal = getattr(self, f"_{request.operation}")(**given)
+                return Reply(404, "ResourceNotFoundException", "workspace not found")
+            answer: Answer | Reply = getattr(self, f"_{request.operation}")(**given)
             return happens or answer
 
     def _DescribeWorkspace(self) -> Answer:  # noqa: N802 - the operation's name
@@ -121,9 +99,9 @@ class FakeAmg:
         ]
         return 200, {**self._page("serviceAccounts", listed, maxResults, nextToken), "workspaceId": WORKSPACE}
 
-    def _CreateWorkspaceServiceAccount(self, name: str, grafanaRole: str) -> Answer | Refusal:  # noqa: N802, N803
+    def _CreateWorkspaceServiceAccount(self, name: str, grafanaRole: str) -> Answer | Reply:  # noqa: N802, N803
         if name in {one.name for one in self.accounts.values()}:
-            return Refusal(409, "ConflictException", "service account exists")
+            return Reply(409, "ConflictException", "service account exists")
         key = self._next()
         self.accounts[key] = Account(name, grafanaRole)
         return 200, {"id": key, "name": name, "grafanaRole": grafanaRole, "workspaceId": WORKSPACE}
@@ -133,10 +111,10 @@ class FakeAmg:
         serviceAccountId: str,  # noqa: N803
         maxResults: int = 100,  # noqa: N803
         nextToken: str = "0",  # noqa: N803
-    ) -> Answer | Refusal:
+    ) -> Answer | Reply:
         account = self.accounts.get(serviceAccountId)
         if account is None:
-            return Refusal(404, "ResourceNotFoundException", "service account not found")
+            return Reply(404, "ResourceNotFoundException", "service account not found")
         listed = [
             {"id": key, "name": name, "createdAt": 1_700_000_000.0, "expiresAt": end.timestamp()}
             for key, (name, end) in account.tokens.items()
@@ -149,12 +127,12 @@ class FakeAmg:
         name: str,
         secondsToLive: int,  # noqa: N803
         serviceAccountId: str,  # noqa: N803
-    ) -> Answer | Refusal:
+    ) -> Answer | Reply:
         account = self.accounts.get(serviceAccountId)
         if account is None:
-            return Refusal(404, "ResourceNotFoundException", "service account not found")
+            return Reply(404, "ResourceNotFoundException", "service account not found")
         if name in {one for one, _ in account.tokens.values()}:
-            return Refusal(409, "ConflictException", "token exists")
+            return Reply(409, "ConflictException", "token exists")
         self.seconds_to_live.append(secondsToLive)
         key = self._next()
         account.tokens[key] = (name, datetime.now(UTC) + timedelta(seconds=secondsToLive))
@@ -166,10 +144,10 @@ class FakeAmg:
             "workspaceId": WORKSPACE,
         }
 
-    def _DeleteWorkspaceServiceAccountToken(self, tokenId: str, serviceAccountId: str) -> Answer | Refusal:  # noqa: N802, N803
+    def _DeleteWorkspaceServiceAccountToken(self, tokenId: str, serviceAccountId: str) -> Answer | Reply:  # noqa: N802, N803
         account = self.accounts.get(serviceAccountId)
         if account is None or account.tokens.pop(tokenId, None) is None:
-            return Refusal(404, "ResourceNotFoundException", "token not found")
+            return Reply(404, "ResourceNotFoundException", "token not found")
         self.grafana.tokens.pop(_secret(tokenId), None)
         return 200, {"tokenId": tokenId, "serviceAccountId": serviceAccountId, "workspaceId": WORKSPACE}
 
@@ -191,41 +169,9 @@ def _secret(key: str) -> str:
 def serving(amg: FakeAmg) -> Iterator[FakeAmg]:
     """Serve the control plane on a free loopback port until the block ends."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            answer = amg.respond(Sent(self.command, amg.url + self.path, self.headers, body))
-            if isinstance(answer, Cut):
-                self.close_connection = True
-            elif isinstance(answer, Refusal):
-                self._refuse(answer)
-            else:
-                self._send(answer[0], json.dumps(answer[1]).encode(), {"Content-Type": "application/json"})
-
-        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names of the base class
-
-        def _refuse(self, refusal: Refusal) -> None:
-            if not refusal.code:
-                content = f"<html><body>{refusal.message}</body></html>".encode()
-                self._send(refusal.status, content, {"Content-Type": "text/html", **refusal.headers})
-                return
-            content = json.dumps({"message": refusal.message}).encode()
-            kind = {"Content-Type": "application/json", "x-amzn-ErrorType": refusal.code}
-            self._send(refusal.status, content, {**kind, **refusal.headers})
-
-        def _send(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base class's name
-            """Stay silent."""
+    class Handler(AwsHandler):
+        def respond(self, body: bytes) -> Answer | Reply | Cut:
+            return amg.respond(Sent(self.command, amg.url + self.path, self.headers, body))
 
     with listening(Handler) as amg.url:
         yield amg

@@ -6,27 +6,23 @@ carry a right signature; one that does not is kept in `mistakes`.
 """
 
 import contextlib
-import json
 import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 from botocore import xform_name
-from botocore.credentials import Credentials
 
 from tests.unit.publishing.aws_request import NotARequestError, Request, Sent, read_request, signing_fault
+from tests.unit.publishing.aws_server import CREDENTIALS, REGION, AwsHandler, Cut, Reply, environment
 from tests.unit.publishing.loopback import listening
 
 WORKSPACE = "ws-0a1b2c3d-0000-1111-2222-333344445555"
 ACCOUNT = "111122223333"
-REGION = "eu-west-1"
-CREDENTIALS = Credentials("AKIDEXAMPLE", "an-example-secret", "an-example-token")
 QUOTAS = (
     ("L-3D15CDB4", "Rules per workspace", 2000, "None"),
     ("L-C62641E3", "Rule group namespace definition file size", 1, "Megabytes"),
@@ -36,25 +32,6 @@ QUOTAS = (
     ("L-E3E60B3E", "Nodes in alert manager routing tree", 100, "None"),
     ("L-46D5E194", "Inhibition rules in alert manager definition file", 100, "None"),
 )
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the fake answers instead of doing what it is asked."""
-
-    status: int
-    code: str = ""
-    message: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    page: str = ""
-    more: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The connection breaks: before the request is heard, or `after` it was carried out."""
-
-    after: bool
 
 
 # Told the number and name of each call; what it returns happens instead.
@@ -325,25 +302,11 @@ def _broken_rules(data: bytes) -> Reply | None:
     return None
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # One write for head and body: else each answer waits for the acknowledgement of its head.
-    wbufsize = -1
-
+class _Handler(AwsHandler):
     fake: FakeAmp
-    _arrived = 0.0
 
-    def do_GET(self) -> None:
-        self._serve()
-
-    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the signature of the base class
-        """Say nothing."""
-
-    def _serve(self) -> None:
-        self._arrived = time.monotonic()
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def respond(self, body: bytes) -> tuple[int, dict[str, Any]] | Reply | Cut:
+        arrived = time.monotonic()
         fake = self.fake
         quotas = "ServiceQuotas" in self.headers.get("X-Amz-Target", "")
         service = "servicequotas" if quotas else "aps"
@@ -352,60 +315,33 @@ class _Handler(BaseHTTPRequestHandler):
         sent = Sent(self.command, fake.url + self.path, self.headers, body)
         fault = signing_fault(sent, CREDENTIALS, f"{REGION}/{service}")
         if fault:
-            self._refuse(Reply(403, "InvalidSignatureException", fault))
-            return
+            return Reply(403, "InvalidSignatureException", fault)
         if urlsplit(self.path).path == f"/workspaces/{WORKSPACE}/api/v1/rules":
-            self._replace_or(lambda: (200, fake.rules), "ListRules")
-            return
+            return self._replace_or(lambda: (200, fake.rules), "ListRules", arrived)
         try:
             request = read_request("service-quotas" if quotas else "amp", sent)
-            self._replace_or(lambda: fake.answer(request), request.operation)
+            return self._replace_or(lambda: fake.answer(request), request.operation, arrived)
         except NotARequestError as error:
             fake.mistakes.append(str(error))
-            self._refuse(Reply(400, "ValidationException", str(error)))
+            return Reply(400, "ValidationException", str(error))
 
-    def _replace_or(self, do: Callable[[], tuple[int, dict[str, Any]] | Reply], operation: str) -> None:
-        """Answer with what `do` returns, or let happen what is to happen instead."""
+    def _replace_or(
+        self, do: Callable[[], tuple[int, dict[str, Any]] | Reply], operation: str, arrived: float
+    ) -> tuple[int, dict[str, Any]] | Reply | Cut:
+        """Return what `do` returns, or let happen what is to happen instead."""
         fake = self.fake
         with fake.lock:
-            fake.calls.append((self._arrived, operation))
+            fake.calls.append((arrived, operation))
             happens = fake.fault(len(fake.calls), operation)
-            answer = do() if happens is None or (isinstance(happens, Cut) and happens.after) else happens
-        if isinstance(happens, Cut):
-            self.close_connection = True
-        elif isinstance(answer, Reply):
-            self._refuse(answer)
-        elif isinstance(answer, tuple):
-            status, content = answer
-            self._send(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
-
-    def _refuse(self, reply: Reply) -> None:
-        if reply.page:
-            self._send(reply.status, reply.page.encode(), {"Content-Type": "text/html", **reply.headers})
-            return
-        content = {"__type": reply.code, "message": reply.message, **reply.more}
-        headers = {"Content-Type": "application/json", "x-amzn-ErrorType": reply.code, **reply.headers}
-        self._send(reply.status, json.dumps(content).encode(), headers)
-
-    def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+            if happens is None:
+                return do()
+            if isinstance(happens, Cut) and happens.after:
+                do()
+            return happens
 
 
 @contextlib.contextmanager
 def serving(fake: FakeAmp) -> Iterator[Mapping[str, str]]:
     """Serve on a free port of loopback; yields the environment in which boto3 finds it, and credentials."""
     with listening(type("Handler", (_Handler,), {"fake": fake})) as fake.url:
-        yield {
-            "AWS_ENDPOINT_URL": fake.url,
-            "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key,
-            "AWS_SECRET_ACCESS_KEY": CREDENTIALS.secret_key,
-            "AWS_SESSION_TOKEN": CREDENTIALS.token,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": "/dev/null",
-            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-        }
+        yield environment("AWS_ENDPOINT_URL", fake.url)

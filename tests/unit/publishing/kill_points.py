@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.unit.publishing.amp_scene import DEFINITION, Scene, amp_scene, rules, unserved_scene
-from tests.unit.publishing.fake_amp import Cut
+from tests.unit.publishing.aws_server import Cut
 from tests.unit.publishing.sequences import CHANGING, differences, no_fault
 
 if TYPE_CHECKING:

@@ -20,16 +20,8 @@ from stakewatch.publishing.amg_workspace import ControlPlane, Token
 from stakewatch.publishing.aws import Access, AwsError, Patience, client, open_session
 from stakewatch.publishing.target import Target
 from tests.unit.publishing import fake_grafana
-from tests.unit.publishing.fake_amg import (
-    CREDENTIALS,
-    REGION,
-    WORKSPACE,
-    Account,
-    Cut,
-    FakeAmg,
-    Refusal,
-    serving,
-)
+from tests.unit.publishing.aws_server import CREDENTIALS, REGION, Cut, Reply, environment
+from tests.unit.publishing.fake_amg import WORKSPACE, Account, FakeAmg, serving
 from tests.unit.publishing.fake_grafana import FakeGrafana
 from tests.unit.publishing.publishing_to import make, plan, publish, write_board
 
@@ -43,7 +35,7 @@ QUICK = Patience(look_seconds=0.01, retry_seconds=0.01, longest_retry_seconds=0.
 def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAmg]:
     """Return a workspace; a request that botocore's model does not know fails the test."""
     with fake_grafana.serving(FakeGrafana()) as grafana, serving(FakeAmg(grafana)) as workspace:
-        for name, value in environment(workspace).items():
+        for name, value in environment("AWS_ENDPOINT_URL_GRAFANA", workspace.url).items():
             monkeypatch.setenv(name, value)
         # Each session reads the models of all services again.
         monkeypatch.setattr(amg, "open_session", lambda access, _where: session_for(access.region))
@@ -61,18 +53,6 @@ def session_for(region: str) -> Any:  # noqa: ANN401 - made by boto3
     return open_session(Access(region), "there")
 
 
-def environment(workspace: FakeAmg) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL_GRAFANA": workspace.url,
-        "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key,
-        "AWS_SECRET_ACCESS_KEY": CREDENTIALS.secret_key,
-        "AWS_SESSION_TOKEN": CREDENTIALS.token,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }
-
-
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """Return a bundle with a board."""
@@ -84,7 +64,7 @@ def target(bundle: Path, *, workspace: str = WORKSPACE, **options: object) -> Ta
     return make(bundle, "amg", region=REGION, workspace=workspace, **options)
 
 
-def once(operation: str, happens: Refusal | Cut) -> Callable[[int, str], Refusal | Cut | None]:
+def once(operation: str, happens: Reply | Cut) -> Callable[[int, str], Reply | Cut | None]:
     """Let one thing happen at the first call of an operation."""
     left = [happens]
     return lambda _number, name: left.pop() if name == operation and left else None
@@ -163,10 +143,10 @@ def test_no_token_is_left_when_grafana_fails_at_any_request(
 
 
 @pytest.mark.parametrize(
-    "happens", [Cut(after=False), Cut(after=True), Refusal(500, "InternalServerException")]
+    "happens", [Cut(after=False), Cut(after=True), Reply(500, "InternalServerException")]
 )
 def test_no_token_is_left_when_the_control_plane_fails_once_at_any_call(
-    bundle: Path, there: FakeAmg, happens: Refusal | Cut
+    bundle: Path, there: FakeAmg, happens: Reply | Cut
 ) -> None:
     for position in range(1, 20):
         there.accounts.clear()
@@ -183,7 +163,7 @@ def test_no_token_is_left_when_the_control_plane_fails_once_at_any_call(
 
 
 def test_a_token_that_cannot_be_deleted_is_told_and_ends_by_itself(bundle: Path, there: FakeAmg) -> None:
-    refusal = Refusal(403, "AccessDeniedException", "not authorized to delete")
+    refusal = Reply(403, "AccessDeniedException", "not authorized to delete")
     there.instead = lambda _number, name: refusal if name == "DeleteWorkspaceServiceAccountToken" else None
     with pytest.raises(StakewatchError, match="not authorized to delete"):
         publish(target(bundle))
@@ -192,7 +172,7 @@ def test_a_token_that_cannot_be_deleted_is_told_and_ends_by_itself(bundle: Path,
 
 
 def test_the_first_error_is_told_and_not_that_of_cleaning_up(bundle: Path, there: FakeAmg) -> None:
-    refusal = Refusal(403, "AccessDeniedException", "not authorized to delete")
+    refusal = Reply(403, "AccessDeniedException", "not authorized to delete")
     there.instead = lambda _number, name: refusal if name == "DeleteWorkspaceServiceAccountToken" else None
     there.grafana.instead = lambda _method, _path, _number: fake_grafana.page(403)
     with pytest.raises(StakewatchError, match="network access control does not admit this address"):
@@ -233,7 +213,7 @@ def test_a_renewed_token_whose_elder_cannot_be_deleted_at_once_leaves_none_at_th
     there.accounts = {"a": Account("stakewatch")}
     token = Token(plane(), "a", now=lambda: times[0])
     token.key()
-    refusal = Refusal(403, "AccessDeniedException", "not now")
+    refusal = Reply(403, "AccessDeniedException", "not now")
     there.instead = once("DeleteWorkspaceServiceAccountToken", refusal)
     times[0] = 700.0
     token.key()
@@ -301,16 +281,16 @@ def test_a_wrong_region_is_one_clear_line(bundle: Path, there: FakeAmg) -> None:
 @pytest.mark.parametrize(
     ("refusal", "said"),
     [
-        (Refusal(403, "ExpiredTokenException", "expired"), "the credentials have expired"),
+        (Reply(403, "ExpiredTokenException", "expired"), "the credentials have expired"),
         (
-            Refusal(403, "AccessDeniedException", "grafana:DescribeWorkspace"),
+            Reply(403, "AccessDeniedException", "grafana:DescribeWorkspace"),
             "no permission: grafana:Describe",
         ),
-        (Refusal(403, "", "Forbidden"), "it answers with a web page|no permission"),
+        (Reply(403, page="<html>Forbidden</html>"), "it answers with a web page|no permission"),
     ],
 )
 def test_each_refusal_of_the_control_plane_is_one_clear_line(
-    bundle: Path, there: FakeAmg, refusal: Refusal, said: str
+    bundle: Path, there: FakeAmg, refusal: Reply, said: str
 ) -> None:
     there.instead = lambda _number, _name: refusal
     with pytest.raises(StakewatchError, match=said):
@@ -319,7 +299,7 @@ def test_each_refusal_of_the_control_plane_is_one_clear_line(
 
 
 def test_a_limit_of_calls_is_waited_for(bundle: Path, there: FakeAmg) -> None:
-    limited = Refusal(429, "ThrottlingException", "slow down", {"Retry-After": "0"})
+    limited = Reply(429, "ThrottlingException", "slow down", {"Retry-After": "0"})
     there.instead = once("CreateWorkspaceServiceAccountToken", limited)
     assert publish(target(bundle)).errors == []
 
@@ -348,19 +328,21 @@ from pathlib import Path
 from stakewatch.publishing import amg, amg_workspace
 from stakewatch.publishing.interruption import ending_in_order
 from stakewatch.publishing.sessions import Prepared, plan_each
-from tests.unit.publishing.publishing_to import make, publish, source_of
+from tests.unit.publishing.publishing_to import publish, source_of
 amg._SCHEME = "http"
 amg_workspace._CALLS_PER_SECOND = 1000
 session = amg.open_session(amg.Access(sys.argv[2]), "there")
 session.client("grafana")
 amg.open_session = lambda _access, _where: session
 signal.signal(signal.SIGINT, signal.default_int_handler)
+options = {"region": sys.argv[2], "workspace": sys.argv[3]}
+source = source_of(Path(sys.argv[1]), "amg", options)
+# What is read once is read here, not in each child.
+publish(amg.amg(source))
 while sys.stdin.readline():
     child = os.fork()
     if not child:
         os.close(2)
-        options = {"region": sys.argv[2], "workspace": sys.argv[3]}
-        source = source_of(Path(sys.argv[1]), "amg", options)
         with ending_in_order():
             if sys.argv[4] == "publish":
                 publish(amg.amg(source))
@@ -379,7 +361,7 @@ def test_no_token_is_left_when_a_signal_ends_the_program_at_any_call(
 ) -> None:
     child: queue.SimpleQueue[int] = queue.SimpleQueue()
     calls = 0
-    position, number = 1, signal.SIGINT
+    position, number = 0, signal.SIGINT
 
     def count() -> None:
         """Send the signal while a call, counted over both APIs, is being answered."""
@@ -399,10 +381,16 @@ def test_no_token_is_left_when_a_signal_ends_the_program_at_any_call(
     ) as program:
         assert program.stdin is not None
         assert program.stdout is not None
+        program.stdin.write("once more\n")
+        program.stdin.flush()
+        program.stdout.readline()
+        assert program.stdout.readline() == "0\n"
         codes: list[int] = []
         while 0 not in codes:
             position, number = 1 + len(codes), SIGNALS[len(codes) % len(SIGNALS)]
             there.accounts.clear()
+            there.grafana.folders.clear()
+            there.grafana.dashboards.clear()
             calls = 0
             program.stdin.write("once more\n")
             program.stdin.flush()
@@ -418,7 +406,7 @@ def test_no_token_is_left_when_a_signal_ends_the_program_at_any_call(
 
 
 def test_the_errors_type_is_aws_own(there: FakeAmg) -> None:
-    there.instead = lambda _number, _name: Refusal(400, "ValidationException", "no")
+    there.instead = lambda _number, _name: Reply(400, "ValidationException", "no")
     with pytest.raises(AwsError):
         plane().ask("list_workspace_service_accounts")
     assert set(there.calls).isdisjoint(WRITES)

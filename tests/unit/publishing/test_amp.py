@@ -18,7 +18,7 @@ from stakewatch.publishing.plans import Action, Plan
 from stakewatch.publishing.target import UnusableTargetError
 from tests.unit.publishing.amp_scene import DEFINITION as ROUTES
 from tests.unit.publishing.amp_scene import Scene, amp_scene, rules, unheard
-from tests.unit.publishing.fake_amp import REGION, Cut, Reply
+from tests.unit.publishing.aws_server import REGION, Cut, Reply
 
 CHANGING = ("Create", "Put", "Delete", "Tag")
 
@@ -253,7 +253,7 @@ def test_retry_after_is_honoured(scene: Scene) -> None:
     scene.fake.fault = failing_once("DescribeWorkspace", slow_down)
     started = time.monotonic()
     scene.plan()
-    assert 1.0 <= time.monotonic() - started < 3
+    assert 1.0 <= time.monotonic() - started < 20
 
 
 def test_a_pause_longer_than_our_patience_is_an_error_at_once(scene: Scene) -> None:

@@ -16,7 +16,8 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.publishing.amp_access import policies, remote_write
 from stakewatch.publishing.targets import build_amp_access
 from tests.unit.publishing.amp_scene import Scene, amp_scene, rules, unheard
-from tests.unit.publishing.fake_amp import REGION, WORKSPACE
+from tests.unit.publishing.aws_server import REGION
+from tests.unit.publishing.fake_amp import WORKSPACE
 
 
 def destination(**options: str) -> Destination:

@@ -14,7 +14,8 @@ from stakewatch.publishing.objects import Item
 from stakewatch.rules.amp_alertmanager import amp_definition
 from tests.unit.publishing.amp_scene import DEFINITION as ROUTES
 from tests.unit.publishing.amp_scene import rules
-from tests.unit.publishing.fake_amp import ACCOUNT, REGION
+from tests.unit.publishing.aws_server import REGION
+from tests.unit.publishing.fake_amp import ACCOUNT
 
 ROOT = Path(__file__).parents[3]
 HERE = Place(ACCOUNT, REGION)

@@ -143,7 +143,7 @@ def test_waiting_ends_when_nobody_waits_any_more() -> None:
     def hinder(item: Item, report: Report) -> None:
         if item.name == "quick":
             return
-        for _ in range(10_000):
+        for _ in range(100_000):
             report("CREATING")
             waits.set()
             time.sleep(0.001)
@@ -151,10 +151,10 @@ def test_waiting_ends_when_nobody_waits_any_more() -> None:
 
     outcomes = apply_changes(Shelf(hinder=hinder), creating(book("quick"), book("slow")), heard)
     assert next(outcomes).change.item.name == "quick"
-    assert waits.wait(5)
+    assert waits.wait(30)
     started = time.monotonic()
     outcomes.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_an_interrupted_run_goes_on_with_what_is_left() -> None:

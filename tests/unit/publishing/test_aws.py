@@ -23,7 +23,7 @@ from stakewatch.publishing.pace import Pace
 from stakewatch.publishing.target import UnusableTargetError
 from tests.unit.publishing.amp_scene import Scene, amp_scene
 from tests.unit.publishing.aws_request import service_model
-from tests.unit.publishing.fake_amp import Reply
+from tests.unit.publishing.aws_server import Reply
 
 QUICK = Patience(look_seconds=0.001, retry_seconds=0.001, longest_retry_seconds=0.002, altogether_seconds=0.5)
 ROLE = "arn:aws:iam::999988887777:role/publisher"

@@ -95,9 +95,9 @@ def test_after_a_failure_those_that_wait_are_told_that_nobody_does() -> None:
 
     def work(number: int) -> None:
         if number:
-            assert waiting.wait(5)
+            assert waiting.wait(30)
             raise KeyError(number)
-        for _ in range(10_000):
+        for _ in range(100_000):
             report("waiting")
             waiting.set()
             time.sleep(0.001)
