@@ -109,6 +109,19 @@ def test_a_password_is_not_shown_when_nobody_answers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("http://[::1]:9090/", "http://[::1]:9090"),
+        (f"https://me:{SECRET}@host/a/b//", "https://host/a/b"),
+        (f"https://me:{SECRET}@host:8443", "https://host:8443"),
+        (f"https://{SECRET}@host", "https://host"),
+    ],
+)
+def test_the_address_that_is_shown_has_no_secrets_and_no_slash_at_its_end(given: str, shown: str) -> None:
+    assert connect(given).url == shown
+
+
+@pytest.mark.parametrize(
     "url",
     [
         f"me:{SECRET}@host",
