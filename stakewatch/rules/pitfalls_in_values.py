@@ -22,11 +22,14 @@ _MORE = frozenset({">", ">="})
 _LESS = frozenset({"<", "<="})
 _KILOBYTE = 1024
 _PERCENT = 100
+_LEAST_SHARE = 0.5
 # What may be 0 because it is not limited.
 _LIMIT = re.compile(r"(^|_)(limits?|max|maximum|quota|hard|resourcequota|capacity)(_|$)")
 _SAYS_LITTLE = re.compile(r"Low$|Low[A-Z]|TooFew|Insufficient|Below|LessTh[ae]n|NotEnough")
 _SAYS_MUCH = re.compile(r"TooMany|TooHigh|TooLarge|Exceeds?|MoreThan")
 _SAYS_NONE = re.compile(r"\b(?:has|have|there (?:is|are)|with) no\b", re.IGNORECASE)
+# The kernel and these programs always have a limit.
+_ALWAYS_LIMITED = ("node_", "process_", "prometheus_", "go_")
 # Of these, more is worse, whatever the name says.
 _BAD = re.compile(
     r"miss|fail|err|lost|drop|down|unavailable|distance|behind|age|delay|latency|above|not_|burn",
@@ -76,7 +79,8 @@ def _wrong_unit(_rule: Rule, expression: Expression, _surroundings: Surroundings
                 f"write {number:g} * 1024^3 for GiB, or the number of bytes",
                 start=node.operator_start,
             )
-        if _is_percent(node.left) and 0 < number <= 1:
+        # Less is a small percentage, and 1 % is one too.
+        if _is_percent(node.left) and _LEAST_SHARE <= number < 1:
             yield Pitfall(
                 "wrong-unit",
                 f"the left side is a percentage, and {number:g} % is meant as a share of 1",
@@ -100,9 +104,10 @@ def _division_by_zero(rule: Rule, expression: Expression, _surroundings: Surroun
         if not any(isinstance(one, BinaryExpr) and one.operator in _MORE for one in ancestors):
             continue
         limit = measured(node.right)
-        if limit is None or limit.metric_name in guarded:
+        name = limit.metric_name or "" if limit is not None else ""
+        if limit is None or name in guarded or name.startswith(_ALWAYS_LIMITED):
             continue
-        texts = [limit.metric_name or "", *(one.value for one in limit.matchers if one.operator == "=")]
+        texts = [name, *(one.value for one in limit.matchers if one.operator == "=")]
         if any(_LIMIT.search(text) for text in texts):
             yield Pitfall(
                 "division-by-zero",

@@ -96,6 +96,8 @@ def codes(expression: str, more: str = "") -> list[str]:
         ("wrong-unit", "sum by (pod) (x_bytes) > 500", "sum by (pod) (x_bytes) > 0"),
         ("wrong-unit", "max_over_time(x_bytes[5m]) > 10", "max_over_time(x_bytes[5m]) > 1e9"),
         ("wrong-unit", "a / b * 100 > 0.95", "a / b * 100 > 95"),
+        ("wrong-unit", "a / b * 100 > 0.5", "a / b * 100 > 0.1"),
+        ("wrong-unit", "a / b * 100 > 0.99", "a / b * 100 > 1"),
         ("wrong-unit", "(100 * (a / b)) > 0.9", "a / b > 0.9"),
         (
             "division-by-zero",
@@ -108,6 +110,7 @@ def codes(expression: str, more: str = "") -> list[str]:
             "sum by (pod) (a) / sum by (pod) (redis_memory_used_bytes) > 0.9",
         ),
         ("division-by-zero", "a / x_limit > 0.9", "a / x_limit < 0.9"),
+        ("division-by-zero", "a / x_limit > 0.9", "a / node_nf_conntrack_entries_limit > 0.9"),
         ("division-by-zero", "a / x_limit > 0.9", "a / x_limit > 0.9 and x_limit > 0"),
     ],
 )
