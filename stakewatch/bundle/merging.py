@@ -253,4 +253,4 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
+    return path.with_name(f".{path.name}.stakewatch-partial")

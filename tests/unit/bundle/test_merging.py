@@ -282,7 +282,7 @@ def test_a_run_that_was_killed_leaves_no_traces(folder: Path, monkeypatch: pytes
         killed_at(2, patch)
         with pytest.raises(KilledError):
             bring(folder, {"a": "2", "b": "2"}, "2")
-    assert (folder / ".a.partial").exists()
+    assert (folder / ".a.stakewatch-partial").exists()
     bring(folder, {"a": "2", "b": "2"}, "2")
     assert sorted(path.name for path in folder.iterdir()) == [ORIGIN_FILE, "a", "b"]
 
