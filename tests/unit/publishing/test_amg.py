@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -302,6 +303,20 @@ def test_a_limit_of_calls_is_waited_for(bundle: Path, there: FakeAmg) -> None:
     limited = Reply(429, "ThrottlingException", "slow down", {"Retry-After": "0"})
     there.instead = once("CreateWorkspaceServiceAccountToken", limited)
     assert publish(target(bundle)).errors == []
+
+
+def test_no_operation_is_asked_for_more_often_than_its_quota_allows(
+    there: FakeAmg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(amg_workspace, "_CALLS_PER_SECOND", 1)
+    asked = plane()
+    started = time.monotonic()
+    asked.ask("describe_workspace")
+    asked.ask("list_workspace_service_accounts")
+    assert time.monotonic() - started < 1
+    asked.ask("list_workspace_service_accounts")
+    assert time.monotonic() - started > 1
+    assert len(there.calls) == 3
 
 
 def test_status_tells_the_workspaces_state(bundle: Path, there: FakeAmg) -> None:

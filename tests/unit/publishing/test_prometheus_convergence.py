@@ -18,7 +18,7 @@ from stakewatch.rules.promtool import Outcome
 from tests.unit.publishing.fake_prometheus import FakePrometheus, serving
 from tests.unit.publishing.publishing_to import make, prune, publish
 
-SEQUENCES = 40
+SEQUENCES = 25
 STEPS = 7
 NAMES = ("beacon", "validator", "storage")
 
