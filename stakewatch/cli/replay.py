@@ -9,12 +9,18 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from stakewatch.bundle.folder import find_bundle
+from stakewatch.bundle.folder import Bundle, find_bundle
 from stakewatch.bundle.reports import conclude_report
 from stakewatch.cli.options import bundle_option, json_option, rules_option
 from stakewatch.cli.output import console, print_json, progress_console
 from stakewatch.rules.replay.incident import FOLDER
-from stakewatch.rules.replay.replaying import bundle_inhibitions, find_incidents, replay_all, replay_report
+from stakewatch.rules.replay.replaying import (
+    bundle_inhibitions,
+    find_incidents,
+    is_file_name,
+    replay_all,
+    replay_report,
+)
 from stakewatch.rules.replay.verdict import Verdict, shown
 
 
@@ -41,14 +47,16 @@ def command(
     """
     if with_report and (names or as_json or rules is not None):
         raise click.UsageError("--report is about all incidents and the bundle's rules: give it alone")
-    bundle = find_bundle(bundle_folder)
+    # Files under rules of one's own need no bundle.
+    alone = rules is not None and names and all(is_file_name(name) for name in names)
+    bundle = Bundle(bundle_folder) if alone else find_bundle(bundle_folder)
     incidents = find_incidents(names, bundle.root / FOLDER)
     started = time.monotonic()
     with progress_console().status(f"replaying {len(incidents)} incidents") as status:
         verdicts = replay_all(
             incidents,
             rules or bundle.rules,
-            bundle_inhibitions(bundle),
+            () if alone else bundle_inhibitions(bundle),
             lambda one: status.update(f"replayed {one.incident.name} in {one.seconds:.0f} s"),
         )
     if as_json:

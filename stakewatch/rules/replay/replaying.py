@@ -29,7 +29,7 @@ def find_incidents(names: Sequence[str], folder: Path) -> tuple[Incident, ...]:
     paths = sorted(folder.glob(f"*{_SUFFIX}"))
     chosen: list[Path] = []
     for name in names:
-        found = [Path(name)] if name.endswith(_SUFFIX) else [path for path in paths if path.stem == name]
+        found = [Path(name)] if is_file_name(name) else [path for path in paths if path.stem == name]
         if not found:
             known = [path.stem for path in paths]
             raise InputError(
@@ -39,6 +39,11 @@ def find_incidents(names: Sequence[str], folder: Path) -> tuple[Incident, ...]:
     if not names and not paths:
         raise InputError("no incidents here", where=str(folder), mend="name the files")
     return tuple(load_incident(path) for path in chosen or paths)
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether this names a file, and not an incident of the bundle."""
+    return name.endswith(_SUFFIX)
 
 
 def bundle_inhibitions(bundle: Bundle) -> tuple[Inhibition, ...]:

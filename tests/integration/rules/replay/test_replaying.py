@@ -89,6 +89,17 @@ def test_the_command_prints_json_for_programs(bundle: Bundle) -> None:
     assert one["flaws"] == []
 
 
+def test_a_file_under_rules_of_ones_own_needs_no_bundle(bundle: Bundle, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    file = (bundle.root / FOLDER / "stands.yaml").rename(elsewhere / "stands.yaml")
+    rules = bundle.rules.rename(elsewhere / "theirs")
+    words = [str(file), "--rules", str(rules), "--bundle", str(elsewhere)]
+    result = CliRunner().invoke(command, words)
+    assert result.exit_code == 0
+    assert "as expected" in result.output
+
+
 def test_series_that_the_fleet_does_not_show_are_said_with_their_file(bundle: Bundle) -> None:
     path = bundle.root / FOLDER / "stands.yaml"
     path.write_text(INCIDENT + "series: [{metric: none, at: 1m, until: 2m, value: 1}]\n", encoding="utf-8")
