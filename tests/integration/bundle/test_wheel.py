@@ -23,14 +23,23 @@ def stakewatch(tmp_path_factory: pytest.TempPathFactory) -> Run:
     What it depends on, and the programs that are built already, are those of this environment.
     """
     folder = tmp_path_factory.mktemp("clean")
-    hatchling = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder / "dist"]
+    hatchling: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "-t",
+        "wheel",
+        "-d",
+        folder / "dist",
+    ]
     subprocess.run(hatchling, cwd=REPOSITORY, check=True, capture_output=True, timeout=120)
     (wheel,) = (folder / "dist").glob("*.whl")
     environment = folder / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True, timeout=120)
     python = environment / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--quiet"]
-    install = [*pip, "install", "--no-index", "--no-deps", "--no-compile", wheel]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--quiet"]
+    install = [*pip, "install", "--no-index", "--no-deps", "--no-compile", str(wheel)]
     subprocess.run(install, check=True, capture_output=True, timeout=120)
     # Python does not follow the .pth files of a folder that is named in one: the checkout stays out of sight.
     (installed,) = environment.glob("lib/python*/site-packages")

@@ -10,7 +10,15 @@ _LINTER = "import sys; from cfnlint.runner import main; sys.exit(main())"
 
 
 def lint(*paths: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", _LINTER, "--regions", "eu-west-1", "--template", *paths]
+    command: list[str | Path] = [
+        sys.executable,
+        "-c",
+        _LINTER,
+        "--regions",
+        "eu-west-1",
+        "--template",
+        *paths,
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
