@@ -4,6 +4,7 @@ from stakewatch.grafana.board import Board
 from stakewatch.grafana.joins import CHOSEN
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
+from stakewatch.grafana.machine_rows import kernel, pods_in_detail
 from stakewatch.grafana.machines import (
     CHOSEN_POD,
     IDLE,
@@ -603,7 +604,17 @@ dashboard = Board(
     description="Machines and the pods on them: is it well, what is wrong, who uses the memory and the CPU, "
     "disks, network, clock. Machines off Kubernetes are shown too, without their pods.",
     variables=VARIABLES,
-    rows=(IS_IT_WELL, WHAT_IS_WRONG, MEMORY, CPU, DISKS, NETWORK_AND_CLOCK, WHAT_RUNS),
+    rows=(
+        IS_IT_WELL,
+        WHAT_IS_WRONG,
+        MEMORY,
+        CPU,
+        DISKS,
+        NETWORK_AND_CLOCK,
+        WHAT_RUNS,
+        pods_in_detail(CPU_OF_CONTAINERS, MEMORY_OF_CONTAINERS),
+        kernel(),
+    ),
     firing=FIRING,
     tags=("kubernetes", "resources"),
 )

@@ -41,7 +41,7 @@ NEEDS_DRIVER = "Needs the EBS CSI driver with node.enableMetrics=true, and Nitro
 NEEDS_KUBELET = "Needs the kubelet's own metrics; a volume is seen only while its pod runs."
 NEEDS_KUBE_STATE_METRICS = "Needs kube-state-metrics."
 
-DRIVER_TELLS = in_clusters("ebs:iops_exceeded:ratio")
+DRIVER_TELLS = in_clusters("aws_ebs_csi_volume_queue_length")
 DATA = 'fstype=~"ext[234]|xfs|btrfs|zfs|f2fs"'
 CLAIM = "cluster, namespace, persistentvolumeclaim"
 CLAIM_LEGEND = "{{namespace}}/{{persistentvolumeclaim}}"

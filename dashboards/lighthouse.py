@@ -108,6 +108,42 @@ BLOCKS = row(
         queries=(Query(LIGHTHOUSE.mean("beacon_fork_choice_seconds")),),
         minimum=0,
     ),
+    Timeseries(
+        title="Hashing a block",
+        description="Mean time to hash a block, and the state after it. Normal: below 10 ms for the block, "
+        "0.2 s for the state; longer at the first block of an epoch.",
+        unit="s",
+        queries=(
+            Query(LIGHTHOUSE.mean("beacon_block_processing_block_root_seconds"), "{{instance}} block"),
+            Query(LIGHTHOUSE.mean("beacon_block_processing_state_root_seconds"), "{{instance}} state"),
+        ),
+        minimum=0,
+    ),
+    Timeseries(
+        title="Attesters and aggregators heard",
+        description="Validators of the whole network whose attestations and aggregates of the last epoch "
+        "this node heard. Normal: level. Falling on one node only: it hears little, look at its peers. "
+        "Lighthouse counts what its subnets let it hear.",
+        unit="none",
+        queries=(
+            Query(
+                newest(LIGHTHOUSE.series("beacon_attn_observation_epoch_attesters")), "{{instance}} attesters"
+            ),
+            Query(
+                newest(LIGHTHOUSE.series("beacon_attn_observation_epoch_aggregators")),
+                "{{instance}} aggregators",
+            ),
+        ),
+        minimum=0,
+    ),
+    Timeseries(
+        title="Synchronising",
+        description="Slots per second that the node takes in while it is behind. Normal: 0 at the head; tens "
+        "while it synchronises, and the slots behind the clock divided by it is the time that is left.",
+        unit="suffix: slots/s",
+        queries=(Query(newest(LIGHTHOUSE.series("sync_slots_per_second"))),),
+        minimum=0,
+    ),
 )
 
 NETWORK = row(
@@ -139,6 +175,57 @@ NETWORK = row(
         ),
         minimum=0,
     ),
+)
+
+GOSSIP = row(
+    "Discovery and gossip",
+    Timeseries(
+        title="Discovery",
+        description="Sessions with nodes that discovery knows, and queries that wait. Normal: hundreds of "
+        "sessions, and an empty queue. Sessions at 0: UDP does not get through.",
+        unit="none",
+        queries=(
+            Query(newest(LIGHTHOUSE.series("discovery_sessions")), "{{instance}} sessions"),
+            Query(newest(LIGHTHOUSE.series("discovery_queue_size")), "{{instance}} waiting"),
+        ),
+        minimum=0,
+    ),
+    Timeseries(
+        title="Requests of discovery",
+        description="Requests per second that other nodes make, unasked. Normal: some. Many: somebody looks "
+        "over the network.",
+        unit="reqps",
+        queries=(Query(newest(LIGHTHOUSE.series("discovery_requests"))),),
+        minimum=0,
+    ),
+    Timeseries(
+        title="Peers in the mesh by topic",
+        description="Peers that forward a topic to this node, the five topics with fewest. Normal: 4 to 12. "
+        "Fewer for blocks: they arrive late.",
+        unit="none",
+        queries=(
+            Query(
+                "bottomk by (cluster, instance) (5, max by (cluster, instance, hash) "
+                f"({LIGHTHOUSE.series('gossipsub_mesh_peer_counts')}))",
+                "{{instance}} {{hash}}",
+            ),
+        ),
+        minimum=0,
+    ),
+    Timeseries(
+        title="Score of peers by client",
+        description="How well this node thinks of its peers, by their implementation. Normal: above 0. Below "
+        "0 for one implementation: the two disagree on something.",
+        unit="none",
+        queries=(
+            Query(
+                f"max by (cluster, instance, client) ({LIGHTHOUSE.series('peer_score_per_client')})",
+                "{{instance}} {{client}}",
+            ),
+        ),
+    ),
+    width=6,
+    collapsed=True,
 )
 
 DATABASE = row(
@@ -187,6 +274,7 @@ dashboard = Board(
         EXECUTION,
         BLOCKS,
         NETWORK,
+        GOSSIP,
         DATABASE,
         resources(LIGHTHOUSE),
         what_runs(LIGHTHOUSE),

@@ -44,6 +44,12 @@ def metrics(plan: FleetPlan, uptime: float) -> str:
             f'kube_node_status_condition{{{node},condition="Ready",status="true"}} 1',
             f'kube_node_status_condition{{{node},condition="MemoryPressure",status="true"}} 0',
             f'node_pressure_io_waiting_seconds_total{{instance="{machine}"}} {uptime * 0.1}',
+            f'node_intr_total{{instance="{machine}"}} {uptime * 1e4}',
+            f'node_filefd_allocated{{instance="{machine}"}} 9000',
+            f'node_filefd_maximum{{instance="{machine}"}} 9e18',
+            f'node_netstat_Tcp_CurrEstab{{instance="{machine}"}} 300',
+            f'node_network_receive_packets_total{{instance="{machine}",device="eth0"}} {uptime * 1e3}',
+            f'node_network_transmit_packets_total{{instance="{machine}",device="eth0"}} {uptime * 1e3}',
             f'node_ethtool_pps_allowance_exceeded{{instance="{machine}",device="eth0"}} {uptime * 0.1}',
         ]
     pod = 'namespace="staking",pod="web-0"'
@@ -116,16 +122,19 @@ def _process(process: BeaconNode | ExecutionNode | ValidatorClient, uptime: floa
     claim = f'namespace="staking",persistentvolumeclaim="data-{name}-0"'
     container = f'{pod},container="{process.implementation}"'
     yield from (
-        f'kube_pod_info{{{pod},node="{process.machine}",uid="{name}"}} 1',
-        f"kube_pod_container_info{{{container}}} 1",
+        (
+            f'kube_pod_info{{{pod},node="{process.machine}",uid="{name}",pod_ip="10.0.0.1",'
+            f'created_by_kind="StatefulSet",created_by_name="{name}",priority_class="staking"}} 1'
+        ),
+        f'kube_pod_container_info{{{container},image="{process.implementation}:1"}} 1',
+        f"kube_pod_container_status_last_terminated_exitcode{{{container}}} 0",
+        f'kube_pod_container_status_last_terminated_reason{{{container},reason="Completed"}} 1',
         f"kube_pod_container_status_restarts_total{{{container}}} 0",
         f'kube_pod_status_phase{{{pod},phase="Running"}} 1',
         f'kube_pod_status_ready{{{pod},condition="true"}} 1',
         f'kube_pod_status_qos_class{{{pod},qos_class="Burstable"}} 1',
         f'kube_statefulset_replicas{{namespace="staking",statefulset="{name}"}} 1',
         f'kube_statefulset_status_replicas_ready{{namespace="staking",statefulset="{name}"}} 0',
-        f'container_network_receive_bytes_total{{{pod},interface="eth0"}} {uptime * 1e6}',
-        f'container_network_transmit_bytes_total{{{pod},interface="eth0"}} {uptime * 1e6}',
         f"kubelet_volume_stats_used_bytes{{{claim}}} {0.4 * _CLAIM_SIZE + uptime * 1e6}",
         f"kubelet_volume_stats_available_bytes{{{claim}}} {0.6 * _CLAIM_SIZE - uptime * 1e6}",
         f"kubelet_volume_stats_capacity_bytes{{{claim}}} {_CLAIM_SIZE}",
@@ -143,6 +152,9 @@ def _process(process: BeaconNode | ExecutionNode | ValidatorClient, uptime: floa
         of = f'{container},node="{process.machine}",resource="{resource}",unit="{unit}"'
         yield f"kube_pod_container_resource_requests{{{of}}} {request}"
         yield f"kube_pod_container_resource_limits{{{of}}} {limit}"
+    for kind in ("bytes", "packets", "packets_dropped", "errors"):
+        for direction in ("receive", "transmit"):
+            yield f'container_network_{direction}_{kind}_total{{{pod},interface="eth0"}} {uptime * 1e3}'
     volume = f'volume_id="vol-{name}",instance_id="i-{process.machine}"'
     for kind, rate in _RATES.items():
         yield f"aws_ebs_csi_{kind}_total{{{volume}}} {rate * uptime}"
