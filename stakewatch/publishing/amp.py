@@ -77,7 +77,7 @@ class Amp:
             self._patience,
             calls_per_second,
         )
-        self._naming = Naming(options.get("prefix", Naming.prefix), options.get("owner", Naming.owner))
+        self._naming = Naming.of(source.destination)
         self._skipped = skipped_groups(source.destination)
         self._with_definition: bool = options.get("alertmanager", True)
         self._closing = contextlib.ExitStack()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from stakewatch.bundle.destinations import Destination, workspace_url
+from stakewatch.publishing.amp_objects import Naming
 
 _READ_WORKSPACE = (
     "aps:DescribeWorkspace",
@@ -33,7 +34,7 @@ def policies(destination: Destination) -> Mapping[str, Policy]:
         _allow("ReadRules", _READ_NAMESPACES, _namespaces(destination, "*")),
         _allow("ReadQuotas", _QUOTAS, "*"),
     )
-    ours = _namespaces(destination, f"{destination.options.get('prefix', 'stakewatch-')}*")
+    ours = _namespaces(destination, f"{Naming.of(destination).prefix}*")
     return {
         "plan": _policy(*plan),
         "apply": _policy(

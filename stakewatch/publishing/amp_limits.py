@@ -72,16 +72,25 @@ def read_quotas(pages: Sequence[Mapping[str, Any]]) -> Quotas:
 def flaws(items: Sequence[Item], quotas: Quotas, place: Place) -> Iterator[Flaw]:
     """Yield why the workspace would refuse these items."""
     namespaces = [item for item in items if item.kind == NAMESPACE]
-    parsed = [(item, parse_rule_file(item.payload, Path(item.name))) for item in namespaces]
-    for item, rule_file in parsed:
-        yield from _name_flaws(item, rule_file)
-        yield from _over(quotas, FILE_SIZE, str(item), len(item.payload.encode()), "bytes")
-        yield from _group_flaws(item, rule_file, quotas)
-    total = sum(len(rule_file.rules) for _, rule_file in parsed)
+    for item in namespaces:
+        yield from namespace_flaws(item, quotas)
+    total = sum(len(_parsed(item).rules) for item in namespaces)
     yield from _over(quotas, RULES, "all rule namespaces", total, "rules")
     for item in items:
         if item.kind == DEFINITION:
             yield from _definition_flaws(item, quotas, place)
+
+
+def namespace_flaws(item: Item, quotas: Quotas) -> Iterator[Flaw]:
+    """Yield why a workspace would refuse this rule namespace; without quotas only what no account may do."""
+    rule_file = _parsed(item)
+    yield from _name_flaws(item, rule_file)
+    yield from _over(quotas, FILE_SIZE, str(item), len(item.payload.encode()), "bytes")
+    yield from _group_flaws(item, rule_file, quotas)
+
+
+def _parsed(item: Item) -> RuleFile:
+    return parse_rule_file(item.payload, Path(item.name))
 
 
 def _over(quotas: Quotas, code: str, subject: str, amount: int, unit: str) -> Iterator[Flaw]:

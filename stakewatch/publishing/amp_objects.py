@@ -8,7 +8,9 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+from stakewatch.bundle.destinations import Destination
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.normal_form import normal_alertmanager, normal_rules
 from stakewatch.publishing.objects import Item
@@ -28,22 +30,35 @@ class Naming:
     prefix: str = "stakewatch-"
     owner: str = "stakewatch"
 
+    @classmethod
+    def of(cls, destination: Destination) -> Self:
+        """Return what a destination of type `amp` says."""
+        options = destination.options
+        return cls(options.get("prefix", cls.prefix), options.get("owner", cls.owner))
 
-def desired_namespaces(built: Path, naming: Naming, skipped_groups: Collection[str]) -> list[Item]:
-    """Return a namespace for each rule file in the folder `built`, without groups that others evaluate.
+
+def desired_namespaces(folder: Path, naming: Naming, skipped_groups: Collection[str]) -> list[Item]:
+    """Return a namespace for each rule file in the folder, without groups that others evaluate.
 
     A file of which nothing is left is left out. Raises InputError (file:line) for a broken rule file.
     """
-    items = []
-    for rule_file in load_rule_files(built):
-        groups = [group for group in rule_file.groups if group.name not in skipped_groups]
-        if not groups:
-            continue
-        inside = rule_file.path.relative_to(built)
-        heading = f"Published by stakewatch from rules/{inside.as_posix()} and stakewatch.yaml: change those."
-        text = print_rule_file(groups, heading=heading)
-        items.append(Item(NAMESPACE, namespace_name(inside, naming.prefix), normal_rules(text), payload=text))
-    return items
+    items = (
+        desired_namespace(rule_file, folder, naming, skipped_groups) for rule_file in load_rule_files(folder)
+    )
+    return [item for item in items if item is not None]
+
+
+def desired_namespace(
+    rule_file: RuleFile, folder: Path, naming: Naming, skipped_groups: Collection[str]
+) -> Item | None:
+    """Return the namespace of one rule file in the folder, None where nothing is left of it."""
+    groups = [group for group in rule_file.groups if group.name not in skipped_groups]
+    if not groups:
+        return None
+    inside = rule_file.path.relative_to(folder)
+    heading = f"Published by stakewatch from rules/{inside.as_posix()} and stakewatch.yaml: change those."
+    text = print_rule_file(groups, heading=heading)
+    return Item(NAMESPACE, namespace_name(inside, naming.prefix), normal_rules(text), payload=text)
 
 
 def namespace_name(inside: Path, prefix: str) -> str:
