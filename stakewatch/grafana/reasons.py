@@ -283,4 +283,4 @@ def _either(names: Iterable[str]) -> str:
 
 
 def _versions(components: Iterable[Component]) -> str:
-    return ", ".join(sorted({component.version for component in components}))
+    return ", ".join(sorted({re.split(r" \(|[,;]", component.version)[0] for component in components}))

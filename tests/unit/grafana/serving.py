@@ -1,4 +1,4 @@
-"""A Prometheus API that answers what a test tells it to, on loopback."""
+"""A server on loopback that answers what a test tells it to: a Prometheus API, or pages to scrape."""
 
 import json
 import threading
@@ -55,6 +55,7 @@ def serving(answer: Callable[[str, Mapping[str, str]], tuple[int, object]]) -> I
             status, content = api.answer(parts.path, parameters)
             body = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
