@@ -10,7 +10,7 @@ from stakewatch.catalogue.inventory import Catalogue
 from stakewatch.grafana.doctor.cost import Cost
 from stakewatch.grafana.doctor.diagnosis import Diagnosis
 from stakewatch.grafana.doctor.examination import CRITICAL, Finding, Kind, Status
-from stakewatch.grafana.fleet import Fleet, Gap
+from stakewatch.grafana.fleet import Fleet, Gap, Process
 
 _HEADINGS = (
     (Status.CANNOT, "Cannot work"),
@@ -32,6 +32,7 @@ def print_diagnosis(diagnosis: Diagnosis, catalogue: Catalogue, url: str, consol
             _print_names("alerts", _alerts(findings), console)
             _print_names("panels", _panels(findings), console)
             console.print(f"    mend: {reason.mend}", soft_wrap=True)
+    _print_blind(diagnosis, console)
     console.print()
     console.print(_summary(diagnosis))
     _print_cost(diagnosis.cost, console)
@@ -94,6 +95,7 @@ def _finding_data(finding: Finding, of: str) -> dict[str, Any]:
         "name": finding.name,
         of: finding.of,
         "status": finding.status.value,
+        "blind_for": [f"{one.implementation} ({one.role})" for one in finding.blind],
         "lacks": [
             {
                 "series": lack.wanted.selector,
@@ -132,6 +134,18 @@ def _said(gap: Gap, catalogue: Catalogue) -> str:
     is_so = f'has {gap.label}="{gap.found}"' if gap.found else f"has no {gap.label}"
     mend = f'; give its targets {gap.label}="{gap.expected}"' if gap.expected else ""
     return f"{title} of the job {gap.job or '(none)'} {is_so}{mend}"
+
+
+def _print_blind(diagnosis: Diagnosis, console: Console) -> None:
+    blind: dict[Process, list[Finding]] = {}
+    for finding in diagnosis.of(Kind.ALERT):
+        for process in finding.blind:
+            blind.setdefault(process, []).append(finding)
+    if blind:
+        console.print("\nWorks, but says nothing about these: they have no such signal", style="bold")
+    for process, findings in blind.items():
+        name = f"{process.implementation} ({process.role})"
+        console.print(f"  {name}: {', '.join(_alerts(findings))}", soft_wrap=True)
 
 
 def _alerts(findings: Iterable[Finding]) -> list[str]:

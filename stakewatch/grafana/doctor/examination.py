@@ -6,9 +6,11 @@ from enum import StrEnum
 from typing import Any
 
 from stakewatch.grafana.boardfile import panels
+from stakewatch.grafana.doctor.blindness import blind_for
 from stakewatch.grafana.filling import BUILT_IN, fill
+from stakewatch.grafana.fleet import Process
 from stakewatch.grafana.reasons import Cause, Judge, Lack, Reason
-from stakewatch.grafana.supply import Records, State, Supply, Wanted, supply_of
+from stakewatch.grafana.supply import Records, State, Supply, Wanted, supply_of, wanted_by
 from stakewatch.promql import Expression, parse
 from stakewatch.rules.files import RuleFile
 
@@ -34,13 +36,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """An alert or a panel, and whether it can work; `of` is the alert's severity or the panel's board."""
+    """An alert or a panel, and whether it can work; `of` is the alert's severity or the panel's board.
+
+    `blind` are the processes that an alert which works can say nothing about.
+    """
 
     kind: Kind
     name: str
     of: str
     status: Status
     lacks: tuple[Lack, ...]
+    blind: tuple[Process, ...] = ()
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -92,21 +98,16 @@ def examine(
             lacks[wanted] = judge.lack(wanted)
         return lacks[wanted]
 
-    return tuple(
-        _finding(
-            subject,
-            tuple(
-                supply_of(
-                    expression,
-                    there.__contains__,
-                    of_alerts if subject.kind is Kind.ALERT else records,
-                )
-                for expression in subject.expressions
-            ),
-            lack,
-        )
-        for subject in subjects
-    )
+    def found(subject: Subject) -> Finding:
+        followed = of_alerts if subject.kind is Kind.ALERT else records
+        supplies = tuple(supply_of(one, there.__contains__, followed) for one in subject.expressions)
+        finding = _finding(subject, supplies, lack)
+        if subject.kind is Kind.PANEL or finding.status not in {Status.WORKS, Status.PARTLY}:
+            return finding
+        read = wanted_by(subject.expressions, followed) & there
+        return replace(finding, blind=blind_for(read, judge.fleet, judge.catalogue))
+
+    return tuple(map(found, subjects))
 
 
 def _finding(subject: Subject, supplies: tuple[Supply, ...], lack: Callable[[Wanted], Lack]) -> Finding:

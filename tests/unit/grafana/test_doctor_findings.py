@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 from stakewatch.catalogue import load_catalogue
 from stakewatch.errors import StakewatchError
 from stakewatch.grafana.doctor.account import as_data, print_diagnosis
+from stakewatch.grafana.doctor.blindness import blind_for
 from stakewatch.grafana.doctor.cost import Cost, cost_of
 from stakewatch.grafana.doctor.diagnosis import Diagnosis
 from stakewatch.grafana.doctor.examination import (
@@ -24,7 +26,7 @@ from stakewatch.grafana.doctor.examination import (
 from stakewatch.grafana.fleet import Fleet, Gap, Process, survey
 from stakewatch.grafana.reasons import Judge
 from stakewatch.grafana.remote import LoadedRule, connect
-from stakewatch.grafana.supply import Records, Wanted
+from stakewatch.grafana.supply import Records, Wanted, wanted_by
 from stakewatch.promql import parse
 from stakewatch.rules.files import parse_rule_file
 
@@ -100,6 +102,37 @@ def test_a_panel_works_when_one_of_its_queries_does_and_needs_the_rules() -> Non
     assert [reason.said for reason in found["recorded"].reasons] == ["the bundle's rules are not loaded"]
 
 
+def test_an_alert_is_blind_for_implementations_that_it_reads_nothing_of() -> None:
+    fleet = replace(
+        SEES_GETH, targets={GETH: 1, Process("execution", "besu"): 1, Process("beacon", "teku"): 1}
+    )
+
+    def blind(*wanted: str) -> list[str]:
+        read = wanted_by(map(parse, wanted), Records({}))
+        return [one.implementation for one in blind_for(read, fleet, CATALOGUE)]
+
+    assert blind("chain_head_block") == ["besu"]
+    assert blind('p2p_peers{implementation="geth"}', "ethereum_peer_count") == []
+    assert blind('up{role="execution"}', "chain_head_block") == []
+    assert blind("stakewatch_node_up", "chain_head_block") == []
+    assert blind("node_load1") == []
+    assert blind() == []
+
+
+def test_only_an_alert_that_works_is_called_blind() -> None:
+    subjects = alerts_of((RULE_FILE,))
+    besu = Process("execution", "besu")
+    fleet = replace(SEES_GETH, targets={GETH: 1, besu: 1})
+    there = frozenset({Wanted("chain_head_block", frozenset())})
+    records = Records({})
+    working = Subject(Kind.ALERT, "Head", "", (parse("chain_head_block == 0"),))
+    found = examine([working, *subjects], there, records, Judge(fleet, CATALOGUE, {}))
+    assert {one.name for one in found if one.blind} == {"Head"}
+    assert found[0].blind == (besu,)
+    text = printed(diagnosis(*found))
+    assert "besu (execution): Head" in text
+
+
 def test_panels_that_ask_for_logs_or_nothing_are_not_examined() -> None:
     target = {"expr": 'up{cluster=~"$cluster"}', "datasource": {"type": "prometheus"}}
     logs = {"expr": '{cluster=~"$cluster"}', "datasource": {"type": "loki"}}
@@ -149,6 +182,7 @@ def test_the_data_has_every_finding_with_its_lacks() -> None:
         "name": "Beacon",
         "severity": "critical",
         "status": "cannot work",
+        "blind_for": [],
         "lacks": [
             {
                 "series": "libp2p_peers",
