@@ -21,7 +21,6 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 import requests
 from prometheus_api_client import PrometheusConnect
 from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.util import Retry
 
 from stakewatch.bundle.http_access import Bearer, is_loopback, read_token
 from stakewatch.bundle.rooms import WITH_ALL_EXTRAS
@@ -165,7 +164,8 @@ def connect(url: str, *, token_file: Path | None = None) -> Remote:
     shown_host = f"[{host}]" if ":" in host else host
     clean = urlunsplit((parts.scheme, f"{shown_host}{port}", parts.path.rstrip("/"), "", ""))
     session.hooks["response"].append(_refuse(clean))
-    client = PrometheusConnect(url=clean, session=session, timeout=_TIMEOUT_SECONDS, retry=Retry(total=0))
+    # No second attempts: they would wait long before they say why the first one failed.
+    client = PrometheusConnect(url=clean, session=session, timeout=_TIMEOUT_SECONDS, retry=0)
     return Remote(clean, session, client)
 
 
