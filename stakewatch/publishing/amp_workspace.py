@@ -5,6 +5,8 @@ upsert, a change is accepted before it is made, and what was sent comes back byt
 """
 
 import contextlib
+import functools
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +35,8 @@ _STATES = {
     "UPDATE_FAILED": State.FAILED,
 }
 _SERVING = frozenset({"ACTIVE", "UPDATING"})
+# Two threads that open workspaces must not get two.
+_PACES_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -160,9 +164,21 @@ class Way:
     def service(self, session: Any, name: str, closing: contextlib.ExitStack) -> Service:  # noqa: ANN401 - made by boto3
         """Return a service of AWS, closed with `closing`."""
         made = client(session, name, workers=CONNECTIONS)
-        service = Service(made, where=self.where, pace=Pace(self.calls_per_second), patience=self.patience)
+        pace = shared_pace(name, self.access.region, self.calls_per_second)
+        service = Service(made, where=self.where, pace=pace, patience=self.patience)
         closing.callback(service.close)
         return service
+
+
+def shared_pace(service: str, region: str, calls_per_second: int) -> Pace:
+    """Return the pace of one service in one region: its quota is for all workspaces there together."""
+    with _PACES_LOCK:
+        return _pace(service, region, calls_per_second)
+
+
+@functools.cache
+def _pace(_service: str, _region: str, calls_per_second: int) -> Pace:
+    return Pace(calls_per_second)
 
 
 @contextlib.contextmanager

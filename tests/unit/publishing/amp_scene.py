@@ -13,6 +13,7 @@ from botocore.loaders import Loader
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.destinations import Destination
 from stakewatch.bundle.folder import Bundle
+from stakewatch.publishing import amp_workspace
 from stakewatch.publishing.amp import Amp
 from stakewatch.publishing.applying import Outcome, apply_changes, make_plan, prune_changes
 from stakewatch.publishing.aws import Patience
@@ -120,6 +121,8 @@ def unheard(_awaited: str) -> None:
 def amp_scene(folder: Path) -> Iterator[Scene]:
     """Serve a fake workspace, in this process's environment, for a bundle with two rule files and routes."""
     fake = FakeAmp()
+    # What another test has asked is no reason to wait.
+    amp_workspace._pace.cache_clear()
     with serving(fake) as environment, _environment(environment), _one_loader():
         scene = Scene(folder, fake)
         scene.write_rules("beacon.yaml", rules("beacon"))

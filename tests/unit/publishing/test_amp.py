@@ -382,6 +382,20 @@ def test_every_call_waits_for_its_turn_at_the_documented_rate(
     assert len(turns) == len(scene.fake.calls) > 10
 
 
+def test_two_workspaces_of_one_region_share_its_rate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[int] = []
+
+    def counted(calls: int) -> Pace:
+        rates.append(calls)
+        return Pace(calls)
+
+    monkeypatch.setattr(amp_workspace, "Pace", counted)
+    with scene.target() as one, scene.target({"prefix": "other-"}) as other:
+        assert one.where == other.where
+    # One for the workspaces and one for Service Quotas.
+    assert len(rates) == 2
+
+
 def test_two_files_that_come_to_one_name_are_told(scene: Scene) -> None:
     scene.write_rules("a/b.yaml", rules("one"))
     scene.write_rules("a-b.yaml", rules("two"))
