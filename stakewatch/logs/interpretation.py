@@ -1,7 +1,8 @@
 """Interpretation: what stages make of an entry, as Promtail and Alloy do it, without either of them.
 
 Lines are text with the bytes that are no UTF-8 kept as surrogates (`errors="surrogateescape"`).
-Not modelled: what depends on the entries before, the joining of partial CRI lines and the limit.
+Not modelled: what depends on the entries before (the joining of partial CRI lines, the limit, a runtime's time
+that is broken), and control characters that Promtail lets pass in JSON behind an escape.
 """
 
 import json
@@ -39,7 +40,12 @@ from stakewatch.logs.stages import (
 )
 
 _CRI = re.compile(r"^(?P<time>\S+?) (?P<stream>stdout|stderr) (?P<flags>\S+?) (?P<content>.*)\Z", re.DOTALL)
-_COLOUR = re.compile(r"\x1b\[[0-9;]*[a-zA-Z]|\x1b\[m")
+# What both shippers take for a colour or another command to a terminal, one that is cut off too.
+_COLOUR = re.compile(
+    r"[\x1b\x9b][\[\]()#;?]*"
+    r"(?:(?:[a-zA-Z\d]*(?:;[a-zA-Z\d]*)*)?\x07|(?:\d{1,4}(?:;\d{0,4})*)?[\dA-PRZcf-ntqry=><~])",
+    re.ASCII,
+)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _PATH_STEP = re.compile(r'"([^"\\]+)"|([A-Za-z_][A-Za-z0-9_]*)')
 _SECOND = 10**9
@@ -161,9 +167,7 @@ def _read_json(stage: Json, line: str) -> dict[str, Any]:
 def _object(line: str) -> dict[str, Any] | None:
     """Return the JSON object that a line is, with all numbers as floats, or None where it is none."""
     try:
-        data = json.loads(
-            line, parse_int=_number, parse_float=_number, parse_constant=_no_number, strict=False
-        )
+        data = json.loads(line, parse_int=_number, parse_float=_number, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None

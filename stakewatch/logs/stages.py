@@ -207,5 +207,5 @@ def template(stage: Words | WithoutSeparators | Hexadecimal | Fixed) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return `text` as a string of LogQL and Go templates, unescaped where it can be."""
-    return f"`{text}`" if "\\" in text and "`" not in text else json.dumps(text, ensure_ascii=False)
+    """Return `text` as a string of Go; Promtail's reader of selectors knows none between backticks."""
+    return json.dumps(text, ensure_ascii=False)

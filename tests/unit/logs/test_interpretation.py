@@ -140,6 +140,27 @@ def test_the_last_of_two_equal_keys_counts(read: Read) -> None:
     assert read('{"lvl":"info","number":1,"number":2}').metadata == {"block_number": "2"}
 
 
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("\x1b[32minfo\x1b[39m: x", "info: x"),
+        ("\x1b[1;31merror\x1b[0m", "error"),
+        ("\x1b[38;5;208mwarn\x1b[m", "warn"),
+        ("info\x1b[39", "info"),
+        ("info\x1b[", "info\x1b["),
+        ("\x1b]0;title\x07x", "x"),
+    ],
+)
+def test_colours_go_and_what_is_left_of_one_too(line: str, left: str, read: Read) -> None:
+    assert read(line).line == left
+
+
+def test_json_with_a_control_character_is_none(read: Read) -> None:
+    found = read('{"lvl":"warn","msg":"a\tb","number":"5"}')
+    assert found.labels["level"] == "warn"
+    assert found.metadata == {}
+
+
 def test_a_level_that_nobody_knows_is_no_label(read: Read) -> None:
     assert "level" not in read('{"lvl":"loudly"}').labels
     assert "level" not in read("LOUD [11-21|11:34:47.113] x").labels

@@ -20,6 +20,7 @@ from stakewatch.logs.promtail import promtail_configuration
 from stakewatch.logs.rendering import rendered
 from stakewatch.logs.river import Block as Printed
 from stakewatch.logs.river import Reference, Value, print_blocks
+from stakewatch.logs.stages import LabelMatcher, LineFilter, Match, Selector, Stage
 from stakewatch.logs.targets import build_logs
 from tests.unit.logs import river
 
@@ -88,6 +89,19 @@ def test_alloys_configuration_is_well_formed_and_its_stages_are_promtails(
     # An empty stage is `{ }` there and nothing here.
     assert [{name: how or {} for name, how in one.items()} for one in wanted] == stages
     assert len(stages) > 30
+
+
+def test_selectors_are_written_as_promtails_own_reader_wants_them(stages: tuple[Stage, ...]) -> None:
+    # It knows no strings between backticks, which Loki and Alloy do know.
+    def selectors(some: tuple[Stage, ...]) -> list[Selector]:
+        inside = [one for one in some if isinstance(one, Match)]
+        return [each for one in inside for each in (one.selector, *selectors(one.stages))]
+
+    assert len(selectors(stages)) > 100
+    assert not any("`" in selector.text() for selector in selectors(stages))
+    labels = (LabelMatcher("a", "=~", r"b\d"), LabelMatcher("c", "!=", 'd"'))
+    text = Selector(labels, LineFilter("!~", r"^\s")).text()
+    assert text == r'{a=~"b\\d", c!="d\""} !~ "^\\s"'
 
 
 def test_the_stages_of_a_cluster_are_those_of_a_machine(
