@@ -1,8 +1,8 @@
 """Interpretation: what stages make of an entry, as Promtail and Alloy do it, without either of them.
 
 Lines are text with the bytes that are no UTF-8 kept as surrogates (`errors="surrogateescape"`).
-Not modelled: what depends on the entries before (the joining of partial CRI lines, the limit, a runtime's time
-that is broken), and control characters that Promtail lets pass in JSON behind an escape.
+Not modelled: what depends on the entries before (partial CRI lines, the limit, a runtime's broken time),
+and control characters that Promtail lets pass in JSON behind an escape.
 """
 
 import json
