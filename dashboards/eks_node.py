@@ -69,7 +69,7 @@ IS_IT_WELL = row(
         "threshold. Above it the kernel takes back pages that clients are about to use.",
         unit="percentunit",
         queries=(Query(memory_used()),),
-        alerts=("NodeMemoryHigh",),
+        alerts=("NodeMemoryHigh", "NodeMemoryCritical"),
         minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
@@ -79,8 +79,8 @@ IS_IT_WELL = row(
         description="Share of each machine's CPU time in use, over the last minutes. Normal: below 0.7; all "
         "of it while a node synchronises.",
         unit="percentunit",
+        alerts=("NodeCpuHigh",),
         queries=(Query(cpu_used()),),
-        steps=steps(start="green", orange=0.8, red=0.95),
         minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
@@ -90,8 +90,8 @@ IS_IT_WELL = row(
         description="The fullest file system of each machine. Normal: below 0.8. Execution clients stop, or "
         "damage their database, when the disk is full.",
         unit="percentunit",
+        alerts=("VolumeAlmostFull",),
         queries=(Query(per_machine(USED_OF_FILESYSTEMS)),),
-        steps=steps(start="green", orange=0.8, red=0.9),
         minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
@@ -111,6 +111,7 @@ IS_IT_WELL = row(
         description="Processes that the kernel killed for want of memory in the time range, per machine. "
         "Normal: 0. A client that was killed may have to repair its database.",
         unit="none",
+        alerts=("OomKilled",),
         queries=(Query(f"round({per_machine(KILLED)})"),),
         steps=steps(start="green", red=1),
         links=(THIS_MACHINE,),
@@ -219,7 +220,7 @@ MEMORY = row(
         "threshold.",
         unit="percentunit",
         queries=(Query(memory_used()),),
-        alerts=("NodeMemoryHigh",),
+        alerts=("NodeMemoryHigh", "NodeMemoryCritical"),
         minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
@@ -334,6 +335,7 @@ CPU = row(
         description="Share of scheduling periods in which a container's CPU limit stopped it. Normal: 0. "
         "Anything else makes blocks and attestations late: raise or remove the CPU limit.",
         unit="percentunit",
+        alerts=("ContainerCpuThrottled",),
         queries=(
             Query(
                 on_machine(
@@ -372,13 +374,13 @@ DISKS = row(
         title="File systems used",
         description="How full each file system is. Normal: below 0.8, and no step upwards that stays.",
         unit="percentunit",
+        alerts=("VolumeAlmostFull",),
         queries=(
             Query(
                 f"max by (cluster, instance, mountpoint) ({USED_OF_FILESYSTEMS})",
                 "{{instance}} {{mountpoint}}",
             ),
         ),
-        steps=steps(start="green", orange=0.8, red=0.9),
         minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
@@ -388,6 +390,7 @@ DISKS = row(
         description="How full the volumes of the chosen pods are. Normal: below 0.8. A volume is seen only "
         f"while its pod runs. {NEEDS_KUBELET}",
         unit="percentunit",
+        alerts=("VolumeAlmostFull",),
         queries=(
             Query(
                 "max by (cluster, namespace, persistentvolumeclaim) (\n"
@@ -397,7 +400,6 @@ DISKS = row(
                 "{{namespace}}/{{persistentvolumeclaim}}",
             ),
         ),
-        steps=steps(start="green", orange=0.8, red=0.9),
         minimum=0,
         maximum=1,
     ),
@@ -406,6 +408,7 @@ DISKS = row(
         description="Share of each file system's inodes in use. Normal: below 0.5; at 1 no file can be made "
         "although there is space. Absent for file systems without a fixed number.",
         unit="percentunit",
+        alerts=("VolumeInodesLow",),
         queries=(
             Query(
                 "max by (cluster, instance, mountpoint) (1 - "
@@ -449,6 +452,7 @@ DISKS = row(
         description="Mean time of a read and of a write. Normal: below 1 ms on NVMe, 1 to 2 ms on gp3. Above "
         "10 ms execution nodes fall behind.",
         unit="s",
+        alerts=("DiskLatencyHigh",),
         queries=tuple(
             Query(
                 f"{per_second(f'node_disk_{kind}_time_seconds_total', REAL_DISK)}\n"
@@ -457,7 +461,6 @@ DISKS = row(
             )
             for kind in ("read", "write")
         ),
-        steps=steps(start="green", orange=0.01, red=0.05),
         minimum=0,
         links=(THIS_MACHINE,),
     ),
@@ -515,11 +518,11 @@ NETWORK_AND_CLOCK = row(
         description="How far each machine's clock is from its time server, and how far it may be at most. "
         "Normal: below 10 ms. Beyond 0.5 s attestations are early or late for everybody else.",
         unit="s",
+        alerts=("ClockSkewHigh", "ClockNotSynchronised"),
         queries=(
             Query(per_machine(f"abs({machine('node_timex_offset_seconds')})"), "{{instance}} offset"),
             Query(per_machine(machine("node_timex_maxerror_seconds")), "{{instance}} at most"),
         ),
-        steps=steps(start="green", orange=0.1, red=0.5),
         minimum=0,
         links=(THIS_MACHINE,),
     ),
@@ -566,6 +569,7 @@ WHAT_RUNS = Row(
                 title="Clock synchronised",
                 description="Whether each machine's clock follows a time server. Normal: yes.",
                 unit="none",
+                alerts=("ClockNotSynchronised",),
                 queries=(Query(per_machine(machine("node_timex_sync_status"))),),
                 states={0: State("no", "red"), 1: State("yes", "green")},
                 links=(THIS_MACHINE,),
@@ -579,6 +583,7 @@ WHAT_RUNS = Row(
                 description="How often Kubernetes restarted each container. Normal: 0. The reason of the "
                 f"last one stands in `kubectl describe pod`. {NEEDS_KUBE_STATE_METRICS}",
                 unit="none",
+                alerts=("PodCrashLooping",),
                 queries=(
                     Query(
                         on_machine(

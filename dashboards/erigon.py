@@ -34,6 +34,7 @@ CHAIN = row(
         description="Seconds since the timestamp of the head block, by the exporter. Normal: a saw-tooth "
         "of one or two slots. A straight line upwards is a node that stands still.",
         unit="s",
+        alerts=("ExecutionHeadStalled",),
         queries=(Query(f"time() - {newest(ERIGON.series('stakewatch_execution_head_timestamp_seconds'))}"),),
         minimum=0,
     ),
@@ -43,6 +44,7 @@ CHAIN = row(
         "headers may lag behind since the merge. During the download of snapshots only otter_sync moves, "
         "for hours.",
         unit="none",
+        alerts=("ErigonStageStalled",),
         queries=(
             Query(f"max by (cluster, instance, stage) ({ERIGON.series('sync')})", "{{instance}} {{stage}}"),
         ),

@@ -54,6 +54,7 @@ NODES_DOWN = Stat(
     description="Beacon and execution nodes whose API does not answer the exporter; where no exporter "
     "watches a node, whose metrics port does not answer Prometheus. Normal: 0.",
     unit="none",
+    alerts=("BeaconNodeDown", "ExecutionNodeDown"),
     queries=(Query(f"sum(1 - ({answers(NODE)}))", "down"),),
     steps=steps(start="green", red=1),
 )
@@ -98,8 +99,8 @@ FINALITY = Stat(
     description="Epochs between the previous one and the last finalised one, of the whole network. Normal: 1 "
     "or 2. From 4 on stakes begin to leak: that is the network's trouble, unless only your nodes say so.",
     unit="suffix: epochs",
+    alerts=("NetworkFinalityDelayed",),
     queries=(Query(per_network(of_networks("stakewatch_network_finality_delay_epochs")), "{{network}}"),),
-    steps=steps(start="green", orange=3, red=5),
 )
 
 IS_IT_WELL = row(
@@ -185,8 +186,8 @@ BEACON_NODES = row(
         description="Slots between the clock and the head of each beacon node, by the exporter. Normal: 0 or "
         "1; higher for a moment after missed slots, then for all nodes at once.",
         unit="suffix: slots",
+        alerts=("BeaconNodeBehindClock", "BeaconNodeHeadStalled", "BeaconNodeSyncing"),
         queries=(Query(newest(BEACON.series("stakewatch_beacon_sync_distance_slots"))),),
-        steps=steps(start="green", orange=4, red=8),
         minimum=0,
         links=(THIS_NODE,),
     ),
@@ -205,6 +206,7 @@ BEACON_NODES = row(
         description="Whether a beacon node's head is unverified (optimistic), or its execution node out of "
         "reach: its validators then attest to nothing. Normal: neither.",
         unit="none",
+        alerts=("BeaconNodeExecutionOffline", "BeaconNodeOptimistic"),
         queries=(
             Query(newest(BEACON.series("stakewatch_beacon_optimistic")), "{{instance}} optimistic"),
             Query(
@@ -219,6 +221,7 @@ BEACON_NODES = row(
         description="Whether a node has another block than the others two slots back, or another fork "
         "schedule. Normal: neither. A single node: stop it and look. With two nodes both say yes.",
         unit="none",
+        alerts=("BeaconNodeRootDisagreement", "BeaconNodeForkScheduleMismatch"),
         queries=(
             Query(newest(BEACON.series("stakewatch_beacon_root_disagreement")), "{{instance}} other block"),
             Query(
@@ -234,6 +237,7 @@ BEACON_NODES = row(
         description="95 % of the exporter's requests were answered faster, by node. Normal: below 0.25 s; "
         "requests for whole states take seconds. From 1 s on validator clients are late too.",
         unit="s",
+        alerts=("BeaconApiSlow",),
         queries=(
             Query(
                 "histogram_quantile(0.95, sum by (network, instance, le) (\n"
@@ -263,8 +267,8 @@ EXECUTION_NODES = row(
         description="Blocks between each execution node's head and the newest payload of the beacon chain. "
         "Normal: 0 or 1.",
         unit="suffix: blocks",
+        alerts=("ExecutionBehindBeacon",),
         queries=(Query(newest(EXECUTION.series("stakewatch_execution_behind_blocks"))),),
-        steps=steps(start="green", orange=3, red=10),
         minimum=0,
         links=(THIS_NODE,),
     ),
@@ -273,6 +277,7 @@ EXECUTION_NODES = row(
         description="Seconds since the timestamp of each execution node's head. Normal: a saw-tooth of 1 or "
         "two slots. A straight line upwards is a node that stands still.",
         unit="s",
+        alerts=("ExecutionHeadStalled",),
         queries=(
             Query(f"time() - {newest(EXECUTION.series('stakewatch_execution_head_timestamp_seconds'))}"),
         ),
@@ -349,6 +354,7 @@ RESOURCES = row(
         description="The fullest file system of each machine. Normal: below 0.8; execution nodes add some GB "
         "per day.",
         unit="percentunit",
+        alerts=("VolumeAlmostFull",),
         queries=(
             Query(
                 newest(
@@ -357,7 +363,6 @@ RESOURCES = row(
                 )
             ),
         ),
-        steps=steps(start="green", orange=0.8, red=0.9),
         minimum=0,
         maximum=1,
         links=(THESE_MACHINES,),
@@ -376,6 +381,7 @@ WHAT_RUNS = Row(
                 description="Each node, its version and whether it passes all checks. Normal: all healthy. A "
                 "click on the last column opens the board of its implementation.",
                 unit="none",
+                alerts=("ClientVersionOutdated", "ClientVersionsDrift"),
                 queries=(
                     Query(
                         with_board(

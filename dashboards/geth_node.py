@@ -65,6 +65,7 @@ NEW_BLOCKS = Stat(
     description="How often the head changed in the last 5 minutes. Normal: about 25 on a network with "
     "slots of 12 seconds. 0 with a healthy node nearly always means that no beacon node drives it.",
     unit="none",
+    alerts=("ExecutionHeadStalled", "ExecutionNodeSyncing"),
     queries=(Query(f"changes({GETH.series('chain_head_block')}[5m])"),),
     steps=steps(start="red", green=1),
     links=(THIS_NODE,),
@@ -75,8 +76,8 @@ BEHIND_BEACON = Stat(
     description="Blocks between this node's head and the newest payload of the beacon chain, by the "
     "exporter. Normal: 0 or 1.",
     unit="suffix: blocks",
+    alerts=("ExecutionBehindBeacon",),
     queries=(Query(newest(GETH.series("stakewatch_execution_behind_blocks"))),),
-    steps=steps(start="green", orange=3, red=10),
     links=(THIS_NODE,),
 )
 
@@ -106,8 +107,8 @@ DISK = Gauge(
     description="The fullest volume of the node's pod; the fullest file system of its machine where there "
     "is no pod. Geth stops by itself when its disk is nearly full. Normal: below 80 %.",
     unit="percentunit",
+    alerts=("VolumeAlmostFull",),
     queries=(Query(either(newest(FULLEST_VOLUME), newest(FULLEST_FILESYSTEM))),),
-    steps=steps(start="green", orange=0.8, red=0.9),
     minimum=0,
     maximum=1,
     links=(THIS_NODE,),
@@ -125,6 +126,7 @@ CHAIN = row(
         "between 0 and one or two slots; a missed slot makes one higher tooth. A straight line upwards is "
         "a node that stands still.",
         unit="s",
+        alerts=("ExecutionHeadStalled",),
         queries=(Query(f"time() - {newest(GETH.series('stakewatch_execution_head_timestamp_seconds'))}"),),
         minimum=0,
     ),
@@ -144,6 +146,7 @@ CHAIN = row(
         description="Blocks behind the beacon chain's newest payload (by the exporter), and blocks whose "
         "header is known but not yet executed. Normal: 0 or 1.",
         unit="suffix: blocks",
+        alerts=("ExecutionBehindBeacon",),
         queries=(
             Query(newest(GETH.series("stakewatch_execution_behind_blocks")), "{{instance}} behind beacon"),
             Query(
@@ -376,6 +379,7 @@ DATABASE = row(
         description="Share of time spent on compaction, and on making writes wait for it. Normal: "
         "compaction below 0.5, delay 0. Any delay: the disk cannot keep up, and blocks will be late.",
         unit="percentunit",
+        alerts=("GethDatabaseStalled",),
         queries=(
             Query(f"{per_second('eth_db_chaindata_compact_time')} / 1e9", "{{instance}} compaction"),
             Query(
@@ -494,6 +498,7 @@ RESOURCES = row(
         description="Share of scheduling periods in which the container's CPU limit stopped it. Normal: "
         "0. Anything else delays blocks: raise or remove the CPU limit. Absent without a limit.",
         unit="percentunit",
+        alerts=("ContainerCpuThrottled",),
         queries=(
             Query(
                 newest(
@@ -510,6 +515,7 @@ RESOURCES = row(
         title="CPU of the machine",
         description="Share of the machine's CPU time in use by everything on it. Normal: below 0.7.",
         unit="percentunit",
+        alerts=("NodeCpuHigh",),
         queries=(
             Query(
                 GETH.of_machine(
@@ -535,11 +541,11 @@ RESOURCES = row(
         description="How full the volumes of the node's pod and the file systems of its machine are. "
         "Normal: below 0.8, and no step upwards that stays.",
         unit="percentunit",
+        alerts=("VolumeAlmostFull",),
         queries=(
             Query(FULLEST_VOLUME, "{{instance}} {{persistentvolumeclaim}}"),
             Query(FULLEST_FILESYSTEM, "{{instance}} fullest of {{nodename}}"),
         ),
-        steps=steps(start="green", orange=0.8, red=0.9),
         minimum=0,
         maximum=1,
     ),
@@ -577,6 +583,7 @@ RESTARTS = Timeseries(
     description="How often Kubernetes restarted the container. Normal: 0. The reason of the last one "
     "stands in `kubectl describe pod`.",
     unit="none",
+    alerts=("PodCrashLooping",),
     queries=(
         Query(
             newest(

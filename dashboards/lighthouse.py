@@ -35,13 +35,13 @@ EXECUTION = row(
         description="95 % of the calls to the execution node were faster, by method. Normal: new_payload "
         "below 0.5 s, forkchoice_updated below 0.1 s. From 1 s on attestations suffer.",
         unit="s",
+        alerts=("EngineApiSlow",),
         queries=(
             Query(
                 LIGHTHOUSE.quantile(0.95, "execution_layer_request_times", "method"),
                 "{{instance}} {{method}}",
             ),
         ),
-        steps=steps(start="green", orange=1, red=4),
         minimum=0,
     ),
     Timeseries(
@@ -49,6 +49,7 @@ EXECUTION = row(
         description="Payloads that the execution node judged, by status. Normal: valid. syncing or "
         "accepted: the execution node is behind. invalid: look at its logs at once.",
         unit="cps",
+        alerts=("ExecutionPayloadInvalid",),
         queries=(
             Query(
                 f"sum by (cluster, instance, method, status) ({LIGHTHOUSE.per_second(PAYLOAD_STATUS)})",

@@ -283,6 +283,7 @@ SECURITY = Row(
                 title="Lines about keys",
                 description="What clients and signers say of slashing protection, doppelgangers, changes of "
                 f"keys, and refused access. Normal: none. {NEEDS_LOKI}",
+                alerts=("KeymanagerApiCalled", "SignerUnauthorisedAccess"),
                 queries=(LogQuery(f"{lines(NO_FLOODS)} {KEYS}", ""),),
             ),
             width=12,

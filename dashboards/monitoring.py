@@ -64,6 +64,7 @@ IS_IT_WELL = row(
         description="Targets of the chosen clusters that Prometheus cannot scrape. Normal: 0. The list below "
         "names them.",
         unit="none",
+        alerts=("TargetDown", "RoleAbsent"),
         queries=(Query(f"sum(1 - {in_cluster('up')})", "down"),),
         steps=steps(start="green", orange=1),
     ),
@@ -93,6 +94,7 @@ IS_IT_WELL = row(
         description="The way in which the exporter reads balances: best is ssz, then json_network, "
         "json_watched and blocks, each with less to say about the network. Normal: ssz.",
         unit="none",
+        alerts=("ExporterTierDegraded",),
         queries=(Query(f"{per_network(itself('source_tier'), 'tier')} == 1", "{{network}} {{tier}}"),),
         states={1: State("in use", "blue")},
         colour="none",
@@ -122,6 +124,7 @@ WHAT_IS_WRONG = row(
         description="Targets that Prometheus cannot scrape now. Normal: none. A staking process here may "
         "still work: its metrics port is not its API.",
         unit="none",
+        alerts=("TargetDown",),
         queries=(Query(f"{in_cluster('up')} == 0"),),
         columns={
             "cluster": "Cluster",
@@ -276,6 +279,7 @@ ALERTING = row(
         description="Duration of the newest evaluation of each group of rules, as a share of its interval. "
         f"Normal: below 0.1. At 1 evaluations are left out. {NEEDS_ITS_OWN}",
         unit="percentunit",
+        alerts=("RuleEvaluationSlow",),
         queries=(
             Query(
                 "max by (cluster, instance, rule_group) (\n"
@@ -285,7 +289,6 @@ ALERTING = row(
                 "{{rule_group}}",
             ),
         ),
-        steps=steps(start="green", orange=0.5, red=1),
         minimum=0,
     ),
     Timeseries(
@@ -293,6 +296,7 @@ ALERTING = row(
         description="Evaluations that failed or were left out, per second. Normal: 0. Otherwise some alerts "
         f"cannot fire. {NEEDS_ITS_OWN}",
         unit="cps",
+        alerts=("RuleEvaluationFailing",),
         queries=(
             Query(newest(per_second("prometheus_rule_evaluation_failures_total")), "{{instance}} failed"),
             Query(
@@ -335,6 +339,7 @@ ALERTING = row(
         description="Whether the newest configuration of Prometheus and Alertmanager was taken. Normal: yes. "
         f"Otherwise they run with an older one. {NEEDS_ITS_OWN}",
         unit="none",
+        alerts=("ConfigReloadFailing",),
         queries=(
             Query(
                 newest(in_cluster("prometheus_config_last_reload_successful")), "{{instance}} (Prometheus)"

@@ -43,14 +43,15 @@ IS_IT_WELL = row(
         description="Epochs between the previous one and the last finalised one. Normal: 1 or 2. From 4 on "
         "stakes begin to leak.",
         unit="suffix: epochs",
+        alerts=("NetworkFinalityDelayed",),
         queries=(Query(per_network(of_network("finality_delay_epochs")), "{{network}}"),),
-        steps=steps(start="green", orange=3, red=5),
     ),
     Stat(
         title="Inactivity leak",
         description="Whether stakes leak because the network does not finalise. Normal: no. While it does, "
         "perfect attesters earn nothing, and alerts on earnings are silent.",
         unit="none",
+        alerts=("NetworkInactivityLeak",),
         queries=(Query(per_network(of_network("inactivity_leak")), "{{network}}"),),
         states={0: State("no", "green"), 1: State("yes", "red")},
         links=(OUR_KEYS,),
@@ -69,6 +70,7 @@ IS_IT_WELL = row(
         description="Our beacon nodes that have another block than the others two slots back. Normal: 0. "
         "With two nodes both count.",
         unit="none",
+        alerts=("BeaconNodeRootDisagreement",),
         queries=(
             Query(
                 "sum by (network) (max by (network, cluster, instance) "
@@ -110,8 +112,8 @@ FINALITY = row(
         description="Epochs between the previous one and the last finalised one. Normal: 1 or 2, with a "
         "step of 1 now and then. A line that climbs: a third of the stake is away.",
         unit="suffix: epochs",
+        alerts=("NetworkFinalityDelayed",),
         queries=(Query(per_network(of_network("finality_delay_epochs")), "{{network}}"),),
-        steps=steps(start="green", orange=3, red=5),
         minimum=0,
     ),
     Timeseries(
@@ -145,6 +147,7 @@ OUR_VIEW = row(
         "node. Half of the nodes: the network has split, or two implementations disagree; stop no key, ask "
         "first.",
         unit="none",
+        alerts=("BeaconNodeRootDisagreement",),
         queries=(
             Query(
                 "max by (cluster, instance, implementation) "
@@ -160,10 +163,10 @@ OUR_VIEW = row(
         description="Slots between the clock and the head of each of our beacon nodes. Normal: 0 or 1. All "
         "together: blocks are missed by the network. One alone: the node.",
         unit="suffix: slots",
+        alerts=("BeaconNodeBehindClock",),
         queries=(
             Query(f"max by (cluster, instance) ({BEACON.series('stakewatch_beacon_sync_distance_slots')})"),
         ),
-        steps=steps(start="green", orange=4, red=8),
         minimum=0,
         links=(THIS_NODE,),
     ),
@@ -176,8 +179,8 @@ ATTESTING = row(
         description="Share of the stake whose votes were right and in time in the settled epoch. Normal: "
         f"target above 0.98. Below two thirds nothing is finalised. {NEEDS_NETWORK}",
         unit="percentunit",
+        alerts=("NetworkParticipationLow",),
         queries=(Query(per_network(of_network("participation_ratio"), "vote"), "{{network}} {{vote}}"),),
-        steps=steps(start="red", orange=0.6667, green=0.8),
         maximum=1,
     ),
     Timeseries(
@@ -223,6 +226,7 @@ ATTESTING = row(
         "once: an operator or a client is in trouble; look at what runs here too. Needs an exporter that "
         "serves stakewatch_network_slashings_recent.",
         unit="none",
+        alerts=("NetworkSlashingBurst",),
         queries=(Query(per_network(of_network("slashings_recent"), "kind"), "{{network}} {{kind}}"),),
         minimum=0,
     ),

@@ -52,6 +52,7 @@ EXECUTION = row(
         description="Payloads by what the execution node said of them. Normal: valid. optimistic: it is "
         "behind. invalid: look at its logs at once.",
         unit="cps",
+        alerts=("ExecutionPayloadInvalid",),
         queries=tuple(
             Query(newest(PRYSM.per_second(f"new_payload_{status}_node_count")), f"{{{{instance}}}} {status}")
             for status in ("valid", "optimistic", "invalid")

@@ -59,6 +59,7 @@ IS_IT_WELL = row(
         title="Beacon nodes down",
         description="Chosen beacon nodes whose API does not answer the exporter. Normal: 0.",
         unit="none",
+        alerts=("BeaconNodeDown",),
         queries=(Query(f"sum(1 - ({answers(BEACON)}))", "down"),),
         steps=steps(start="green", red=1),
     ),
@@ -84,6 +85,7 @@ IS_IT_WELL = row(
         description="Validator clients that have no second beacon node configured. Normal: 0. Their keys "
         "miss every duty while their only node is away.",
         unit="none",
+        alerts=("SharedBeaconBackupMissing",),
         queries=(
             Query(
                 "count by (network) (\n"
@@ -100,6 +102,7 @@ IS_IT_WELL = row(
         description="Validator clients that use another beacon node than their primary, as far as the "
         "exporter can tell. Normal: 0.",
         unit="none",
+        alerts=("ValidatorClientOnBackup",),
         queries=(
             Query(
                 "sum by (network) (\n"
@@ -117,12 +120,12 @@ IS_IT_WELL = row(
         description="Slots between the clock and the head of the chosen beacon node that is worst. Normal: "
         "0 or 1.",
         unit="suffix: slots",
+        alerts=("BeaconNodeBehindClock",),
         queries=(
             Query(
                 f"max by (network) ({BEACON.series('stakewatch_beacon_sync_distance_slots')})", "{{network}}"
             ),
         ),
-        steps=steps(start="green", orange=4, red=8),
     ),
     width=4,
     height=5,
@@ -150,8 +153,8 @@ WHO_IS_TO_BLAME = Row(
                 description="Slots between the clock and the head of each beacon node. Normal: 0 or 1. A "
                 "node that climbs before its keys stop earning is the cause.",
                 unit="suffix: slots",
+                alerts=("BeaconNodeBehindClock",),
                 queries=(Query(newest(BEACON.series("stakewatch_beacon_sync_distance_slots"))),),
-                steps=steps(start="green", orange=4, red=8),
                 minimum=0,
                 links=(THIS_NODE,),
             ),
@@ -238,6 +241,11 @@ WHO_USES_IT = Row(
                 description="The execution node of each beacon node, as configured, and where the beacon "
                 "node runs. Normal: a backup in another zone, with another implementation than the primary.",
                 unit="none",
+                alerts=(
+                    "SharedBeaconPairColocated",
+                    "SharedBeaconPairDiffers",
+                    "SharedBeaconPairMaintainedTogether",
+                ),
                 queries=(
                     Query(
                         "max by (cluster, network, instance, implementation, execution_node) "

@@ -235,6 +235,7 @@ WHERE_KEYS_ARE = Row(
                 description="Keys of each validator client by its own list, and those that stakewatch.yaml "
                 f"gives to it and it lacks. Normal: none missing. {NEEDS_KEYMANAGER}",
                 unit="none",
+                alerts=("ValidatorClientKeysMissing",),
                 queries=(
                     Query(per_network(of_networks("stakewatch_validator_client_keys"), "validator_client")),
                     Query(

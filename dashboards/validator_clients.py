@@ -69,6 +69,7 @@ IS_IT_WELL = row(
         description="Whether the client's metrics port answers Prometheus; validator clients have no API "
         "that the exporter asks. Normal: up. If it is down: do not start a second client with its keys.",
         unit="none",
+        alerts=("ValidatorClientDown",),
         queries=(Query(newest(ALL.series("up"))),),
         states={0: State("Down", "red"), 1: State("Up", "green")},
         no_value="unknown",
@@ -183,6 +184,7 @@ DUTIES = row(
         "after a restart. slashable: another client may hold the same keys; stop, and read the runbook "
         "before any restart.",
         unit="cps",
+        alerts=("SlashingProtectionRefusal",),
         queries=(
             Query(
                 f"sum by (cluster, instance, status) ({LIGHTHOUSE.per_second(SIGNED, NOT_SUCCESS)})",
@@ -204,6 +206,7 @@ BEACON_NODES = Row(
                 description="Beacon nodes that are configured, reachable and synced, as Lighthouse sees "
                 "them. Normal: three equal lines. Synced at 0: its keys earn nothing.",
                 unit="none",
+                alerts=("ValidatorClientWithoutSyncedBeacon",),
                 queries=tuple(
                     Query(
                         newest(LIGHTHOUSE.series(f"vc_beacon_nodes_{kind}_count")),
@@ -264,6 +267,7 @@ BEACON_NODES = Row(
                 "Normal: its primary. `assumed`: the client does not tell, so the first healthy node is "
                 "taken.",
                 unit="none",
+                alerts=("ValidatorClientOnBackup",),
                 queries=(
                     Query(
                         per_network(

@@ -175,6 +175,7 @@ WHAT_IS_WRONG = Row(
                 description="Slots between the clock and the head of the beacon nodes that the chosen groups "
                 "use first. Normal: 0 or 1. A node that climbs as its groups stop earning is the cause.",
                 unit="suffix: slots",
+                alerts=("BeaconNodeBehindClock",),
                 queries=(
                     Query(
                         "max by (network, cluster, instance) (\n"
@@ -184,7 +185,6 @@ WHAT_IS_WRONG = Row(
                         f'label_replace({CAUSE}, "instance", "$1", "beacon_node", "(.+)")'
                     ),
                 ),
-                steps=steps(start="green", orange=4, red=8),
                 minimum=0,
                 links=(THIS_BEACON_NODE,),
             ),
@@ -282,6 +282,7 @@ KEYS = row(
         "within a few per cent of each other. Below 0: the key is offline, or votes wrongly. "
         f"{ONLY_WATCHED_KEYS}",
         unit="suffix: gwei",
+        alerts=("ValidatorBalanceNotGrowing",),
         queries=(
             Query(
                 f"bottomk(20, {per_group(f'delta({EARNED_BY_KEY}[$__range])', *KEY_LABELS)}\n"

@@ -19,6 +19,7 @@ KEYS_SLASHED = Stat(
     description="Keys of the chosen groups that were slashed, those that have left included. Normal: 0. "
     "Otherwise: stop every validator client that may hold them, start none, read the runbook.",
     unit="none",
+    alerts=("ValidatorSlashed",),
     queries=(
         Query(
             total(per_group(group_series("stakewatch_validators", _SLASHED), "status")),
@@ -33,6 +34,7 @@ PROPOSALS_MISSED = Stat(
     description="Blocks that your keys were to propose in the time range and that are not on the chain, "
     "missed or orphaned. Normal: 0.",
     unit="none",
+    alerts=("ValidatorProposalMissed",),
     queries=(
         Query(
             f"round({total(since('stakewatch_proposals_total', _NOT_ON_THE_CHAIN, labels=('result',)))})",
@@ -97,6 +99,7 @@ NEXT_DUTIES = Table(
     "is known. Less than some minutes: do not maintain now. Needs an exporter that serves "
     "stakewatch_next_duty_timestamp_seconds.",
     unit="s",
+    alerts=("ValidatorDutyUpcoming",),
     queries=(Query(f"{per_group(group_series('stakewatch_next_duty_timestamp_seconds'), 'duty')} - time()"),),
     columns={"network": "Network", "group": "Group", "duty": "Duty"},
     value="In",

@@ -27,8 +27,8 @@ def is_beacon_well(process: Process, uid: str) -> Row:
             title="Behind the clock",
             description="Slots between the clock and the head, by the exporter. Normal: 0 or 1.",
             unit="suffix: slots",
+            alerts=("BeaconNodeBehindClock",),
             queries=(Query(newest(process.series("stakewatch_beacon_sync_distance_slots"))),),
-            steps=steps(start="green", orange=4, red=8),
             links=this,
         ),
         Stat(
@@ -36,6 +36,7 @@ def is_beacon_well(process: Process, uid: str) -> Row:
             description="Whether the node's head is unverified, or its execution node out of reach: its "
             "validators then attest to nothing. Normal: no.",
             unit="none",
+            alerts=("BeaconNodeExecutionOffline", "BeaconNodeOptimistic"),
             queries=(
                 Query(
                     newest(
@@ -75,6 +76,7 @@ def is_execution_well(process: Process, uid: str, head: str) -> Row:
             "with slots of 12 seconds. 0 with a healthy node nearly always means that no beacon node "
             "drives it.",
             unit="none",
+            alerts=("ExecutionHeadStalled", "ExecutionNodeSyncing"),
             queries=(Query(head),),
             steps=steps(start="red", green=1),
             links=this,
@@ -84,8 +86,8 @@ def is_execution_well(process: Process, uid: str, head: str) -> Row:
             description="Blocks between the head and the newest payload of the beacon chain, by the "
             "exporter. Normal: 0 or 1.",
             unit="suffix: blocks",
+            alerts=("ExecutionBehindBeacon",),
             queries=(Query(newest(process.series("stakewatch_execution_behind_blocks"))),),
-            steps=steps(start="green", orange=3, red=10),
             links=this,
         ),
         Stat(
@@ -139,8 +141,8 @@ def beacon_chain(process: Process, *more: Panel) -> Row:
             description="Slots between the clock and the head, by the exporter's clock, which does not stand "
             "still when the node does. Normal: 0 or 1; a missed slot makes one higher tooth.",
             unit="suffix: slots",
+            alerts=("BeaconNodeBehindClock", "BeaconNodeHeadStalled", "BeaconNodeSyncing"),
             queries=(Query(newest(process.series("stakewatch_beacon_sync_distance_slots"))),),
-            steps=steps(start="green", orange=4, red=8),
             minimum=0,
         ),
         Timeseries(
@@ -168,6 +170,7 @@ def beacon_chain(process: Process, *more: Panel) -> Row:
             description="Whether the node has another block than the others two slots back, or another fork "
             "schedule. Normal: neither. With two nodes both say yes.",
             unit="none",
+            alerts=("BeaconNodeRootDisagreement", "BeaconNodeForkScheduleMismatch"),
             queries=(
                 Query(
                     newest(process.series("stakewatch_beacon_root_disagreement")), "{{instance}} other block"
@@ -239,6 +242,7 @@ def resources(
             "Normal: 0. Anything else makes duties late: raise or remove the CPU limit. Absent without a "
             "limit.",
             unit="percentunit",
+            alerts=("ContainerCpuThrottled",),
             queries=(
                 Query(
                     newest(
@@ -276,6 +280,7 @@ def what_runs(process: Process, start: tuple[str, ...] = ("process_start_time_se
                     description="What runs where. Normal: one version of an implementation, except during an "
                     "upgrade.",
                     unit="none",
+                    alerts=("ClientVersionOutdated", "ClientVersionsDrift"),
                     queries=(
                         Query(
                             "max by (cluster, network, instance, implementation, version) "
@@ -352,8 +357,8 @@ def _disk(process: Process, links: tuple[dict[str, object], ...]) -> Panel:
         description="The fullest volume of the node's pod; the fullest file system of its machine where "
         "there is no pod. Normal: below 80 %.",
         unit="percentunit",
+        alerts=("VolumeAlmostFull",),
         queries=(Query(either(newest(volume), newest(filesystem))),),
-        steps=steps(start="green", orange=0.8, red=0.9),
         minimum=0,
         maximum=1,
         links=links,
