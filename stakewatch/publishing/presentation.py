@@ -51,7 +51,8 @@ def plan_lines(plan: Plan, *, full: bool = False) -> Iterator[Text]:
 
 def _change_lines(change: Change, *, full: bool) -> Iterator[Text]:
     sign, style, words = _SIGNS[change.action]
-    title = f"  {sign} {change.item} {words}"
+    # Names are what anybody may have chosen there.
+    title = shown_line(f"  {sign} {change.item} {words}")
     whole = change.action in {Action.CREATE, Action.LEFTOVER}
     if whole and not full:
         yield Text(f"{title} ({len(change.item.text.splitlines()):,} lines)", style=style)
@@ -72,7 +73,8 @@ def summary(plan: Plan) -> str:
 def outcome_line(outcome: Outcome) -> Text:
     """Return what came of one object."""
     if outcome.error is None:
-        return Text(f"  done: {outcome.change.item} {outcome.done} ({outcome.seconds:.1f} s)", style="green")
+        done = shown_line(f"{outcome.change.item} {outcome.done}")
+        return Text(f"  done: {done} ({outcome.seconds:.1f} s)", style="green")
     return Text(f"  FAILED: {outcome.error}", style="red")
 
 

@@ -203,6 +203,16 @@ def test_prune_removes_what_the_bundle_no_longer_has(scene: Scene, run_here: Run
     assert run_here("prune", "--yes").out.endswith("nothing to prune\n")
 
 
+def test_a_name_that_somebody_chose_cannot_steer_the_terminal(scene: Scene, run_here: Run) -> None:
+    hostile = "stakewatch-\x1b[2Jold"
+    scene.fake.write(hostile, rules("old"), tags={"managed-by": "stakewatch"})
+    for words in (("plan",), ("prune", "--yes"), ("status",)):
+        answer = run_here(*words)
+        assert "stakewatch-?[2Jold" in answer.out or hostile not in scene.fake.namespaces
+        assert "\x1b" not in answer.out + answer.err
+    assert scene.fake.namespaces == {}
+
+
 def test_status_shows_what_is_live_and_fails_for_what_does_not_work(scene: Scene, run_here: Run) -> None:
     run_here("apply", "--yes")
     scene.fake.write_definition("alertmanager_config: |\n  route: {receiver: a}\n")
