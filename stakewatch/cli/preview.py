@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Show the boards on real data, without Grafana.")
 @click.argument("uids", nargs=-1, metavar="[BOARD...]")
 @prometheus_options
+@click.option("--loki", "loki_url", metavar="URL", help="The Loki to ask for logs (default: none).")
 @click.option("--demo", is_flag=True, help="Start the demo's fleet and show that.")
 @click.option("--range", "duration", metavar="DURATION", help="How much to show (default: each board's).")
 @click.option("--choose", "choices", multiple=True, metavar="NAME=VALUE", help="A variable's value, a regex.")
@@ -45,6 +46,7 @@ def command(
     uids: tuple[str, ...],
     prometheus_url: str,
     token_file: Path | None,
+    loki_url: str | None,
     demo: bool,
     duration: str | None,
     choices: tuple[str, ...],
@@ -61,6 +63,7 @@ def command(
     # Only now, so that a missing extra is a message and not a traceback.
     from stakewatch.grafana.preview.allowed import allowances_of  # noqa: PLC0415
     from stakewatch.grafana.preview.page import write_pages  # noqa: PLC0415
+    from stakewatch.grafana.preview.results import Sources  # noqa: PLC0415
     from stakewatch.grafana.preview.run import (  # noqa: PLC0415
         boards_of,
         choose_boards,
@@ -83,8 +86,10 @@ def command(
             seconds = seconds or float(WARM_UP_SECONDS)
         else:
             remote = connect(prometheus_url, token_file=token_file)
+        loki = None if loki_url is None else connect(loki_url, token_file=token_file, who="Loki")
+        sources = Sources(remote, loki)
         status = stack.enter_context(progress.status("preview"))
-        previews = preview_now(remote, bundle, boards, status.update, seconds=seconds, chosen=chosen)
+        previews = preview_now(sources, bundle, boards, status.update, seconds=seconds, chosen=chosen)
     index = write_pages(previews, folder or bundle.build / "preview", remote.url)
     dead = not_allowed(previews, allowances)
     _print(previews, frozenset(dead))

@@ -1,4 +1,4 @@
-"""A Prometheus of the user's own: where it is, how it is asked, and what it answers, as types.
+"""A Prometheus or Loki of the user's own: where it is, how it is asked, and what it answers, as types.
 
 Everything that a user's secrets could leak through stands here: the address is taken apart once, and what is
 printed, logged or raised afterwards never holds them.
@@ -28,6 +28,8 @@ from stakewatch.errors import InputError, StakewatchError
 
 _TIMEOUT_SECONDS = 60
 _LONGEST_MESSAGE = 300
+_MOST_LINES = 100
+_NANOSECONDS = 10**9
 # A workspace of Amazon Managed Service for Prometheus; its requests are signed.
 _AMP = re.compile(r"aps-workspaces(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|api\.aws)")
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
@@ -55,6 +57,14 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Logs:
+    """What Loki answers: lines as (Unix seconds, text), the newest first, or series made of them."""
+
+    lines: tuple[tuple[float, str], ...] = ()
+    series: tuple[Series, ...] = ()
+
+
+@dataclass(frozen=True)
 class LoadedRule:
     """A rule that the Prometheus has loaded; `seconds` is what its last evaluation took."""
 
@@ -65,9 +75,10 @@ class LoadedRule:
 
 @dataclass(frozen=True)
 class Remote:
-    """A Prometheus at `url`, which has neither secrets nor a trailing slash in it."""
+    """A Prometheus or Loki (`who`) at `url`, which has neither secrets nor a trailing slash in it."""
 
     url: str
+    who: str
     _session: requests.Session = field(repr=False, compare=False)
     _client: PrometheusConnect = field(repr=False, compare=False)
 
@@ -114,6 +125,30 @@ class Remote:
                 for rule in group["rules"]
             )
 
+    def logs(self, expression: str, start: float, end: float, step: float, *, newest: bool) -> Logs:
+        """Return what a LogQL expression gives from `start` to `end` (Unix seconds), or only at the end.
+
+        Of lines, the newest 100. Raises as `query` does.
+        """
+        parameters: dict[str, str | int] = {"query": expression, "limit": _MOST_LINES}
+        if newest:
+            parameters["time"] = int(end * _NANOSECONDS)
+        else:
+            first, last = int(start * _NANOSECONDS), int(end * _NANOSECONDS)
+            parameters |= {"start": first, "end": last, "step": f"{step:g}"}
+        url = f"{self.url}/loki/api/v1/{'query' if newest else 'query_range'}"
+        with self._spoken():
+            data = self._session.get(url, params=parameters, timeout=_TIMEOUT_SECONDS).json()["data"]
+            if data["resultType"] != "streams":
+                return Logs(series=_series(data["result"], self.url))
+            # A third element of a line is its structured metadata.
+            lines = [
+                (int(line[0]) / _NANOSECONDS, str(line[1]))
+                for one in data["result"]
+                for line in one["values"]
+            ]
+            return Logs(lines=tuple(sorted(lines, reverse=True)[:_MOST_LINES]))
+
     @contextmanager
     def _spoken(self) -> Iterator[None]:
         """Turn what goes wrong with a request into our words."""
@@ -125,30 +160,30 @@ class Remote:
             ) from error
         except requests.exceptions.JSONDecodeError as error:
             raise StakewatchError(
-                "the answer is not JSON", where=self.url, mend="is this the address of a Prometheus?"
+                "the answer is not JSON", where=self.url, mend=f"is this the address of a {self.who}?"
             ) from error
         except requests.RequestException as error:
             raise StakewatchError(
-                f"Prometheus does not answer: {_cause(error)}",
+                f"{self.who} does not answer: {_cause(error)}",
                 where=self.url,
-                mend="give its address with --prometheus URL",
+                mend=f"give its address with --{self.who.lower()} URL",
             ) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StakewatchError(
-                "the answer has another form than Prometheus gives",
+                f"the answer has another form than {self.who} gives",
                 where=self.url,
-                mend="is this the address of a Prometheus, without /api/v1?",
+                mend=f"is this the address of a {self.who}, without /api/v1?",
             ) from error
 
 
-def connect(url: str, *, token_file: Path | None = None) -> Remote:
-    """Return the Prometheus at `url`; nothing is asked yet.
+def connect(url: str, *, token_file: Path | None = None, who: str = "Prometheus") -> Remote:
+    """Return the Prometheus, or the Loki, at `url`; nothing is asked yet.
 
     `user:password@` in the URL becomes basic authentication, the content of `token_file` a bearer token, and
     requests to a workspace of Amazon's service are signed with the credentials of the environment.
     Raises InputError when the URL or the file is not right, StakewatchError when a package is missing.
     """
-    parts = _parts(url)
+    parts = _parts(url, who)
     session = requests.Session()
     host = parts.hostname or ""
     # Proxies of the environment are for other hosts than this one.
@@ -166,7 +201,7 @@ def connect(url: str, *, token_file: Path | None = None) -> Remote:
     session.hooks["response"].append(_refuse(clean))
     # No second attempts: they would wait long before they say why the first one failed.
     client = PrometheusConnect(url=clean, session=session, timeout=_TIMEOUT_SECONDS, retry=0)
-    return Remote(clean, session, client)
+    return Remote(clean, who, session, client)
 
 
 def scrape_interval(remote: Remote, otherwise: int) -> int:
@@ -228,8 +263,8 @@ def _signature(region: str) -> AuthBase:
     return Signature()
 
 
-def _parts(url: str) -> SplitResult:
-    mend = "write it like http://127.0.0.1:9090, without /api/v1"
+def _parts(url: str, who: str) -> SplitResult:
+    option = f"--{who.lower()}"
     try:
         parts = urlsplit(url)
         # Reading the port is what finds a wrong one.
@@ -238,11 +273,10 @@ def _parts(url: str) -> SplitResult:
         sound = False
     # The address itself is not shown: a mistyped one may hold a password at any place.
     if not sound:
-        raise InputError(
-            "this is no address of a Prometheus (http or https)", where="--prometheus", mend=mend
-        )
+        mend = "write it like http://127.0.0.1:9090, without /api/v1"
+        raise InputError(f"this is no address of a {who}", where=option, mend=mend)
     if parts.query or parts.fragment:
-        raise InputError("the address has a ? or # in it", where="--prometheus", mend=mend)
+        raise InputError("the address has a ? or # in it", where=option, mend="leave out what follows it")
     return parts
 
 

@@ -21,6 +21,7 @@ from stakewatch.demo.quiet import WARM_UP_SECONDS, warmed_up
 from stakewatch.grafana.generation import generate, load_boards
 from stakewatch.grafana.preview.allowed import allowances_of
 from stakewatch.grafana.preview.page import Preview
+from stakewatch.grafana.preview.results import Sources
 from stakewatch.grafana.preview.run import Board, boards_of, not_allowed, preview_now
 from stakewatch.grafana.remote import connect
 from stakewatch.grafana.setting import setting_of
@@ -60,7 +61,9 @@ def ask(bundle: Bundle, boards: Sequence[Board], console: Console) -> list[tuple
         passes = []
         for number in range(_PASSES):
             console.print(f"all queries of all boards, time {number + 1} of {_PASSES}", style="dim")
-            passes.append(preview_now(remote, bundle, boards, lambda _: None, seconds=float(WARM_UP_SECONDS)))
+            passes.append(
+                preview_now(Sources(remote), bundle, boards, lambda _: None, seconds=float(WARM_UP_SECONDS))
+            )
         return passes
 
 

@@ -18,6 +18,7 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.demo.quiet import WARM_UP_SECONDS, warmed_up
 from stakewatch.errors import StakewatchError
 from stakewatch.grafana.preview.page import write_pages
+from stakewatch.grafana.preview.results import Sources
 from stakewatch.grafana.preview.run import boards_of, preview_now
 from stakewatch.grafana.remote import connect
 
@@ -79,7 +80,9 @@ def main() -> int:
             boards = boards_of(bundle, Configuration())
             with warmed_up(bundle, folder / "demo", console.print) as fleet:
                 remote = connect(fleet.prometheus.url)
-                previews = preview_now(remote, bundle, boards, lambda _: None, seconds=float(WARM_UP_SECONDS))
+                previews = preview_now(
+                    Sources(remote), bundle, boards, lambda _: None, seconds=float(WARM_UP_SECONDS)
+                )
             write_pages(previews, folder / "pages", "the demo's Prometheus")
             _PICTURES.mkdir(exist_ok=True)
             for preview in previews:

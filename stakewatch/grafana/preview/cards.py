@@ -1,6 +1,7 @@
 """Cards: what a page shows of each panel, worked out from its JSON and the answers to its queries."""
 
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -84,6 +85,7 @@ class Card:
     table: Table | None = None
     calculations: tuple[str, ...] = ()
     names: tuple[Name, ...] = ()
+    lines: tuple[tuple[str, str], ...] = ()
     more: int = 0
     text: Markup = Markup()  # noqa: RUF009 - it cannot be changed
     filled: bool = False
@@ -130,9 +132,10 @@ def _card(result: Result, board: BoardResult, top: int, why: tuple[Why, ...]) ->
     panel = result.panel
     width, height = _place(result, "w"), _place(result, "h")
     parts = _parts(result, board.window, width * _COLUMN - 24, height * _ROW - _FRAME)
-    if result.is_empty or (result.logs and not result.answers):
-        said = "asks Loki, which a preview does not" if result.logs else "no data"
-        parts = {"no_value": str(panel.defaults.get("noValue") or said) if not result.logs else said}
+    if result.unasked and not result.answers:
+        parts = {"no_value": "asks Loki, and none is given"}
+    elif result.is_empty:
+        parts = {"no_value": str(panel.defaults.get("noValue") or "no data")}
     content: dict[str, Any] = {
         "kind": panel.kind,
         "column": _place(result, "x") + 1,
@@ -175,8 +178,9 @@ def _parts(result: Result, window: Window, width: int, height: int) -> dict[str,
     named = list(_named(result))
     height = max(height, _SHORTEST_PICTURE)
     match result.panel.kind:
-        case "text":
-            return {"text": html(str(result.panel.content.get("options", {}).get("content", "")))}
+        case "text" | "logs":
+            text = html(str(result.panel.content.get("options", {}).get("content", "")))
+            return {"text": text, "lines": tuple(_lines_of_logs(result))}
         case "table":
             table = table_of(result)
             return {
@@ -213,6 +217,13 @@ def _named(result: Result) -> Iterator[tuple[str, Series]]:
     for answer in result.answers:
         for series in answer.series:
             yield answer.name(series), series
+
+
+def _lines_of_logs(result: Result) -> Iterator[tuple[str, str]]:
+    """Yield the time (UTC) and the text of each line, the newest first."""
+    every = sorted((line for answer in result.answers for line in answer.lines), reverse=True)
+    for moment, text in every[:_MOST_VALUES]:
+        yield time.strftime("%H:%M:%S", time.gmtime(moment)), text
 
 
 def _lines(named: Iterable[tuple[str, Series]]) -> list[drawing.Line]:

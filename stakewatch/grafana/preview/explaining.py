@@ -69,10 +69,13 @@ class Explainer:
             return frozenset()
 
     def _of(self, answer: Answer) -> Iterable[Why | Lack]:
-        if answer.series:
+        if not answer.is_empty:
             return
         if answer.error:
             yield Why(f"the query was {answer.error}", "mend the query, or ask for less at a time")
+            return
+        if answer.of_logs:
+            yield Why("Loki has no line in this time that it asks for")
             return
         try:
             expression = parse(answer.expression)

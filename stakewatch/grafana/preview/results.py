@@ -10,14 +10,14 @@ from stakewatch.grafana.boardfile import Placed, asks_for_logs, panels
 from stakewatch.grafana.filling import fill
 from stakewatch.grafana.opening import opening_values
 from stakewatch.grafana.preview.window import Window
-from stakewatch.grafana.remote import RefusedError, Remote, Series, label_values
+from stakewatch.grafana.remote import Logs, RefusedError, Remote, Series, label_values
 
 _LEGEND = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was answered to one query; `error` is why it was refused, else empty.
+    """What was answered to one query: series, or lines of logs; `error` is why it was refused, else empty.
 
     Variables are filled in; `legend` still has labels in braces.
     """
@@ -28,6 +28,13 @@ class Answer:
     series: tuple[Series, ...]
     seconds: float
     error: str = ""
+    lines: tuple[tuple[float, str], ...] = ()
+    of_logs: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not self.series and not self.lines
 
     def name(self, series: Series) -> str:
         """Return the name of a series as the legend has it, else its labels."""
@@ -41,16 +48,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Result:
-    """A panel and what was answered; `logs` tells that it asks a Loki, which nobody asked here."""
+    """A panel and what was answered; `unasked` tells that it asks a Loki, and there is none here."""
 
     panel: Placed
     answers: tuple[Answer, ...]
-    logs: bool = False
+    unasked: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether it asks and gets nothing to show."""
-        return bool(self.answers) and not any(answer.series for answer in self.answers)
+        return bool(self.answers) and all(answer.is_empty for answer in self.answers)
 
     @property
     def seconds(self) -> float:
@@ -92,8 +99,16 @@ class BoardResult:
         return sum(result.seconds for result in self.results)
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Who is asked: a Prometheus, and a Loki where there is one."""
+
+    prometheus: Remote
+    loki: Remote | None = None
+
+
 def ask_board(
-    remote: Remote,
+    sources: Sources,
     board: Mapping[str, Any],
     window: Window,
     chosen: Mapping[str, str],
@@ -102,16 +117,17 @@ def ask_board(
     """Ask every query of a board, `chosen` instead of what its variables open with.
 
     `report` is told each panel's title. A query that is refused is a result.
-    Raises StakewatchError when Prometheus does not answer.
+    Raises StakewatchError when Prometheus or Loki does not answer.
     """
-    values = {**opening_values(board, label_values(remote, window.end)), **chosen}
+    values = {**opening_values(board, label_values(sources.prometheus, window.end)), **chosen}
     filled = {**window.built_in, **values}
     results = []
     for panel in panels(board):
         report(panel.title)
-        metrics = [target for target in panel.targets if not asks_for_logs(target) and target.get("expr")]
-        answers = tuple(_ask(remote, target, window, filled) for target in metrics)
-        results.append(Result(panel, answers, logs=len(metrics) < len(panel.targets)))
+        asking = [target for target in panel.targets if target.get("expr")]
+        asked = [target for target in asking if sources.loki is not None or not asks_for_logs(target)]
+        answers = tuple(_ask(sources, target, window, filled) for target in asked)
+        results.append(Result(panel, answers, unasked=len(asked) < len(asking)))
     return BoardResult(board, window, values, tuple(results))
 
 
@@ -120,16 +136,22 @@ def chosen_text(value: str) -> str:
     return "All" if value == ".*" else value.replace("\\", "")
 
 
-def _ask(remote: Remote, target: Mapping[str, Any], window: Window, filled: Mapping[str, str]) -> Answer:
+def _ask(sources: Sources, target: Mapping[str, Any], window: Window, filled: Mapping[str, str]) -> Answer:
     expression = fill(str(target["expr"]), filled)
-    series: tuple[Series, ...] = ()
+    of_logs = asks_for_logs(target)
+    found = Logs()
     error = ""
     started = time.perf_counter()
     try:
-        if target.get("instant"):
-            series = remote.query(expression, window.end)
+        if of_logs and sources.loki is not None:
+            newest = target.get("queryType") == "instant"
+            found = sources.loki.logs(expression, window.start, window.end, window.step, newest=newest)
+        elif target.get("instant"):
+            found = Logs(series=sources.prometheus.query(expression, window.end))
         else:
-            series = remote.query_range(expression, window.start, window.end, window.step)
+            found = Logs(
+                series=sources.prometheus.query_range(expression, window.start, window.end, window.step)
+            )
     except RefusedError as refused:
         error = refused.what
     return Answer(
@@ -138,7 +160,9 @@ def _ask(remote: Remote, target: Mapping[str, Any], window: Window, filled: Mapp
         legend=fill(
             str(target.get("legendFormat", "")), {name: chosen_text(filled[name]) for name in filled}
         ),
-        series=series,
+        series=found.series,
         seconds=time.perf_counter() - started,
         error=error,
+        lines=found.lines,
+        of_logs=of_logs,
     )

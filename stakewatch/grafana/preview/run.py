@@ -17,9 +17,9 @@ from stakewatch.grafana.generation import generated, load_boards
 from stakewatch.grafana.preview.allowed import Allowance
 from stakewatch.grafana.preview.explaining import Explainer
 from stakewatch.grafana.preview.page import Preview
-from stakewatch.grafana.preview.results import ask_board
+from stakewatch.grafana.preview.results import Sources, ask_board
 from stakewatch.grafana.preview.window import DEFAULT_INTERVAL_SECONDS, window_of
-from stakewatch.grafana.remote import Remote, scrape_interval
+from stakewatch.grafana.remote import scrape_interval
 from stakewatch.grafana.setting import setting_of
 from stakewatch.rules.files import load_rule_files
 
@@ -62,7 +62,7 @@ def choose_boards(boards: Sequence[Board], uids: Sequence[str]) -> tuple[Board, 
 
 
 def preview_now(
-    remote: Remote,
+    sources: Sources,
     bundle: Bundle,
     boards: Sequence[Board],
     report: Callable[[str], None],
@@ -75,13 +75,15 @@ def preview_now(
     `seconds` and `chosen` are a Wish's. Raises as `preview` does.
     """
     end = time.time()
-    wish = Wish(end, scrape_interval(remote, DEFAULT_INTERVAL_SECONDS), seconds, chosen)
-    explainer = Explainer(remote, load_catalogue(bundle.catalogue), load_rule_files(bundle.rules), end)
-    return preview(remote, boards, wish, explainer, report)
+    wish = Wish(end, scrape_interval(sources.prometheus, DEFAULT_INTERVAL_SECONDS), seconds, chosen)
+    explainer = Explainer(
+        sources.prometheus, load_catalogue(bundle.catalogue), load_rule_files(bundle.rules), end
+    )
+    return preview(sources, boards, wish, explainer, report)
 
 
 def preview(
-    remote: Remote, boards: Sequence[Board], wish: Wish, explainer: Explainer, report: Callable[[str], None]
+    sources: Sources, boards: Sequence[Board], wish: Wish, explainer: Explainer, report: Callable[[str], None]
 ) -> tuple[Preview, ...]:
     """Ask every query of the boards and, of panels without data, why; `report` is told how far it is.
 
@@ -93,7 +95,7 @@ def preview(
     for place, board in enumerate(boards, 1):
         title = f"board {place} of {len(boards)}, {board.get('title', '')}"
         window = window_of(board, wish.end, wish.interval, wish.seconds)
-        result = ask_board(remote, board, window, wish.chosen, partial(_say, report, title))
+        result = ask_board(sources, board, window, wish.chosen, partial(_say, report, title))
         why = {number: explainer.explain(one) for number, one in enumerate(result.results) if one.is_empty}
         previews.append(Preview(result, why))
     return tuple(previews)

@@ -14,6 +14,7 @@ from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
 from stakewatch.cli.main import main
 from stakewatch.grafana.preview.page import Preview, write_pages
+from stakewatch.grafana.preview.results import Sources
 from stakewatch.grafana.preview.run import Board, boards_of, preview_now
 from stakewatch.grafana.remote import connect, scrape_interval
 from stakewatch.programs.servers import Prometheus
@@ -37,7 +38,7 @@ def boards() -> tuple[Board, ...]:
 @pytest.fixture(scope="module")
 def previews(server: Prometheus, boards: tuple[Board, ...]) -> dict[str, Preview]:
     """Return what all boards show of the last half minute, by uid."""
-    made = preview_now(connect(server.url), Bundle(ROOT), boards, lambda _: None, seconds=30.0)
+    made = preview_now(Sources(connect(server.url)), Bundle(ROOT), boards, lambda _: None, seconds=30.0)
     return {preview.board.uid: preview for preview in made}
 
 

@@ -18,11 +18,13 @@ from stakewatch.grafana.panels import BarGauge, Gauge, Heatmap, Panel, Stat, Sta
 from stakewatch.grafana.preview.allowed import Allowance, allowances_of
 from stakewatch.grafana.preview.explaining import Explainer, Why
 from stakewatch.grafana.preview.page import Preview, write_pages
+from stakewatch.grafana.preview.results import Sources
 from stakewatch.grafana.preview.run import Wish, boards_of, choose_boards, not_allowed, outdated, preview
-from stakewatch.grafana.queries import Query
+from stakewatch.grafana.queries import LogQuery, Query
 from stakewatch.grafana.remote import connect
 from stakewatch.grafana.setting import Setting
 from stakewatch.grafana.tables import Table
+from stakewatch.grafana.text_panels import Logs
 
 from .serving import matrix, serving, vector
 
@@ -71,12 +73,17 @@ def panel(kind: type[Panel], title: str, expression: str = "p2p_peers", **more: 
 
 
 def previewed(
-    answer: Answer, boards: list[dict[str, Any]], chosen: Mapping[str, str] | None = None
+    answer: Answer,
+    boards: list[dict[str, Any]],
+    chosen: Mapping[str, str] | None = None,
+    *,
+    with_loki: bool = False,
 ) -> tuple[Preview, ...]:
     with serving(answer) as api:
         remote = connect(api.url)
+        sources = Sources(remote, connect(api.url, who="Loki") if with_loki else None)
         explainer = Explainer(remote, load_catalogue(ROOT / "catalogue"), (), NOW)
-        return preview(remote, boards, Wish(NOW, 1, 60, chosen or {}), explainer, lambda _: None)
+        return preview(sources, boards, Wish(NOW, 1, 60, chosen or {}), explainer, lambda _: None)
 
 
 @pytest.fixture
@@ -236,6 +243,32 @@ def test_queries_that_lack_the_same_thing_say_it_once(
     (found,) = previewed(nothing, [board_of(one).generate(setting)])
     (why,) = found.why[0]
     assert why.said == "chain_head_block, chain_head_header: no execution node is scraped"
+
+
+def test_lines_of_logs_are_shown_where_there_is_a_loki(
+    board_of: Callable[..., Board], setting: Setting, tmp_path: Path
+) -> None:
+    query = LogQuery('{cluster=~"$cluster"} |= "error"')
+    board = board_of(Logs(title="Lines", description="Normal: none.", queries=(query,))).generate(setting)
+    line = [str(int(NOW) * 10**9), HOSTILE]
+
+    def answer(path: str, asked: Mapping[str, str]) -> tuple[int, object]:
+        if not path.startswith("/loki"):
+            return nothing(path, asked)
+        assert asked["query"] == '{cluster=~".*"} |= "error"'
+        result = [{"stream": {}, "values": [line]}] if lines else []
+        return 200, {"data": {"resultType": "streams", "result": result}}
+
+    lines = True
+    page = pages(previewed(answer, [board], with_loki=True), tmp_path)["a_board.html"]
+    assert HOSTILE in page.text
+    assert "22:14:20" in page.text
+    lines = False
+    (quiet,) = previewed(answer, [board], with_loki=True)
+    assert quiet.why == {0: (Why("Loki has no line in this time that it asks for"),)}
+    unasked = previewed(answer, [board])
+    assert unasked[0].board.empty == ()
+    assert "asks Loki, and none is given" in pages(unasked, tmp_path)["a_board.html"].text
 
 
 def test_a_board_is_chosen_by_its_uid(board_of: Callable[..., Board], setting: Setting) -> None:

@@ -200,3 +200,31 @@ def test_the_values_of_a_label_are_sorted_and_a_missing_label_is_none() -> None:
     with serving(lambda *_: (200, vector(({"a": "2"}, 1), ({"a": "1"}, 1), ({}, 1)))) as api:
         assert label_values(connect(api.url), 0)("x", "a") == ("1", "2")
         assert api.asked[0].parameters["query"] == "group by (a) (x)"
+
+
+def test_lines_of_logs_are_the_newest_first_and_numbers_made_of_them_are_series() -> None:
+    values: list[list[object]] = [
+        [str((1_700_000_000 + second) * 10**9), f"line {second}"] for second in range(150)
+    ]
+    values[0].append({"trace": "metadata"})
+    streams = {"data": {"resultType": "streams", "result": [{"stream": {}, "values": values}]}}
+    counted = vector(({"instance": "a"}, 7))
+    with serving(lambda path, _: (200, streams if path.endswith("range") else counted)) as api:
+        loki = connect(api.url, who="Loki")
+        found = loki.logs('{x="y"}', 10, 20, 5, newest=False)
+        assert (len(found.lines), found.lines[0]) == (100, (1_700_000_149.0, "line 149"))
+        assert found.series == ()
+        assert loki.logs("sum(rate({}[5m]))", 10, 20, 5, newest=True).series[0].newest == 7
+    first, second = api.asked
+    assert first.path == "/loki/api/v1/query_range"
+    assert (first.parameters["start"], first.parameters["end"]) == ("10000000000", "20000000000")
+    assert (second.path, second.parameters["time"]) == ("/loki/api/v1/query", "20000000000")
+
+
+def test_errors_of_loki_speak_of_loki() -> None:
+    with pytest.raises(StakewatchError) as error:
+        connect(f"http://127.0.0.1:{free_port()}", who="Loki").logs("{}", 0, 1, 1, newest=True)
+    assert "Loki does not answer" in str(error.value)
+    assert "--loki URL" in str(error.value)
+    with pytest.raises(InputError, match="no address of a Loki"):
+        connect("nonsense", who="Loki")
