@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -44,7 +45,10 @@ def matrix(*series: tuple[Mapping[str, str], list[tuple[float, float]]]) -> obje
 
 @contextmanager
 def serving(answer: Callable[[str, Mapping[str, str]], tuple[int, object]]) -> Iterator[Api]:
-    """Serve what `answer` says; a body that is bytes is sent as it is, else as JSON."""
+    """Serve what `answer` says; a body that is bytes is sent as it is, else as JSON.
+
+    The body of the status 302 is the address that it leads to.
+    """
     api = Api(answer)
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,6 +61,8 @@ def serving(answer: Callable[[str, Mapping[str, str]], tuple[int, object]]) -> I
             self.send_response(status)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))
+            if status == HTTPStatus.FOUND:
+                self.send_header("Location", body.decode())
             self.end_headers()
             self.wfile.write(body)
 

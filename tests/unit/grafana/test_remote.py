@@ -147,7 +147,11 @@ def test_a_token_of_a_file_is_sent_and_not_to_another_host(tmp_path: Path) -> No
     with serving(lambda *_: (200, vector())) as api:
         remote = connect(api.url, token_file=token)
         remote.query("x")
+        with serving(lambda *_: (302, f"{api.url}/elsewhere".encode())) as leading:
+            connect(leading.url, token_file=token).query("x")
     assert api.asked[0].headers["Authorization"] == f"Bearer {SECRET}"
+    assert leading.asked[0].headers["Authorization"] == f"Bearer {SECRET}"
+    assert "Authorization" not in api.asked[1].headers
     assert SECRET not in repr(remote)
 
 
@@ -170,6 +174,18 @@ def test_requests_to_amazon_are_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "%20%2B%20" in str(signed.url)
     assert "/eu-west-1/aps/aws4_request" in signed.headers["Authorization"]
     assert SECRET not in str(signed.headers)
+
+
+def test_without_credentials_a_workspace_of_amazon_cannot_be_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    with pytest.raises(StakewatchError, match="no AWS credentials"):
+        connect("https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1")
 
 
 def test_the_loaded_rules_are_read_and_an_old_server_without_times_is_too() -> None:
