@@ -6,6 +6,7 @@ from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
 from stakewatch.grafana.machine_rows import kernel, pods_in_detail
 from stakewatch.grafana.machines import (
+    CHOSEN_MACHINE,
     CHOSEN_POD,
     IDLE,
     REAL_DISK,
@@ -224,6 +225,23 @@ MEMORY = row(
         minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
+    ),
+    Timeseries(
+        title="Memory in a day",
+        description="What each container uses of its limit, and each machine of its memory, a day from now "
+        "at the pace of the last day. Normal: below 1, the alert's threshold. Absent for what is "
+        "younger than 18 hours.",
+        unit="percentunit",
+        queries=(
+            Query(
+                f'memory:used_in_a_day:ratio{{{CHOSEN_POD},pod!=""}}\n'
+                f'or memory:used_in_a_day:ratio{{{CHOSEN_MACHINE},pod=""}}',
+                "{{instance}}{{namespace}}/{{pod}} {{container}}",
+            ),
+        ),
+        alerts=("MemoryRampsToLimit",),
+        minimum=0,
+        no_value="too young",
     ),
     Timeseries(
         title="Cache and free memory",

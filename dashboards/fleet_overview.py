@@ -285,6 +285,16 @@ EXECUTION_NODES = row(
         links=(THIS_NODE,),
     ),
     Timeseries(
+        title="Time to check a payload",
+        description="Mean time that the execution node of each beacon node takes to check a payload, as the "
+        "beacon node tells. Normal: 0.05 to 0.4 s. The dashed line is the alert's threshold.",
+        unit="s",
+        queries=(Query(newest(BEACON.series("beacon_node:engine_new_payload_seconds:avg"))),),
+        alerts=("EngineApiSlow",),
+        minimum=0,
+        links=(THIS_NODE,),
+    ),
+    Timeseries(
         title="Peers of execution nodes",
         description="Connected peers, by the exporter or by the node. Normal: 25 to 50. The dashed line is "
         "the alert's threshold.",

@@ -367,6 +367,103 @@ ALERTING = row(
         ),
         minimum=0,
     ),
+    Timeseries(
+        title="Remote write behind",
+        description="How far behind now the newest sample is that was sent, by queue. Normal: some seconds. "
+        f"The dashed line is the alert's threshold. {NEEDS_ITS_OWN}",
+        unit="s",
+        queries=(
+            Query(
+                "time() - max by (cluster, instance, remote_name) ("
+                + in_cluster("prometheus_remote_storage_queue_highest_sent_timestamp_seconds")
+                + " > 0)",
+                "{{instance}} {{remote_name}}",
+            ),
+        ),
+        alerts=("RemoteWriteBehind",),
+        minimum=0,
+        no_value="no remote write",
+    ),
+    Timeseries(
+        title="Samples lost on the way",
+        description="Share of the samples of remote write that failed for good. Normal: 0. The dashed line "
+        f"is the alert's threshold: what is lost is not in any board that reads the far end. {NEEDS_ITS_OWN}",
+        unit="percentunit",
+        queries=(
+            Query(
+                "sum by (cluster, instance, remote_name) ("
+                f"{per_second('prometheus_remote_storage_samples_failed_total')})\n"
+                "/ (sum by (cluster, instance, remote_name) ("
+                f"{per_second('prometheus_remote_storage_samples_total')}) > 0)",
+                "{{instance}} {{remote_name}}",
+            ),
+        ),
+        alerts=("RemoteWriteDropping",),
+        minimum=0,
+        no_value="no remote write",
+    ),
+    Timeseries(
+        title="Notifications that fail",
+        description="Share of the messages to receivers that failed, by kind of receiver. Normal: 0. The "
+        f"dashed line is the alert's threshold. {NEEDS_ALERTMANAGER}",
+        unit="percentunit",
+        queries=(
+            Query(
+                f"sum by (cluster, integration) ({per_second(MESSAGES + '_failed_total')})\n"
+                f"/ (sum by (cluster, integration) ({per_second(MESSAGES + '_total')}) > 0)",
+                "{{integration}}",
+            ),
+        ),
+        alerts=("NotificationsFailing",),
+        minimum=0,
+        no_value="none sent",
+    ),
+    Timeseries(
+        title="Log lines lost",
+        description="Lines of logs that Alloy or Promtail gave up, by reason. Normal: none. Alerts on logs "
+        "may have missed them. Needs the shippers' own metrics.",
+        unit="suffix: lines/s",
+        queries=(
+            Query(
+                "sum by (cluster, instance, reason) ("
+                f"{per_second('promtail_dropped_entries_total')} or "
+                f"{per_second('loki_write_dropped_entries_total')})",
+                "{{instance}} {{reason}}",
+            ),
+        ),
+        alerts=("LogShipperDropping",),
+        minimum=0,
+        no_value="no shipper",
+    ),
+    Timeseries(
+        title="Certificates end in",
+        description="Time until certificates end, as the blackbox exporter or cert-manager knows them. "
+        "Normal: more than the alert's threshold, two weeks. Absent without either.",
+        unit="s",
+        queries=(
+            Query(
+                f"min by (cluster, instance) ({in_cluster('probe_ssl_earliest_cert_expiry')}) - time()",
+            ),
+            Query(
+                "min by (cluster, namespace, name) ("
+                + in_cluster("certmanager_certificate_expiration_timestamp_seconds")
+                + " > 0) - time()",
+                "{{namespace}}/{{name}}",
+            ),
+        ),
+        alerts=("CertificateExpiresSoon",),
+        no_value="none known",
+    ),
+    Stat(
+        title="Kept for",
+        description="How long Prometheus keeps samples by its settings. Normal: 90 days or more, which is "
+        f"the alert's threshold; less is enough with remote write. {NEEDS_ITS_OWN}",
+        unit="s",
+        queries=(Query(newest(f"{in_cluster('prometheus_tsdb_retention_limit_seconds')} > 0")),),
+        alerts=("RetentionTooShort",),
+        colour="value",
+        no_value="no limit in time",
+    ),
 )
 
 WHAT_RUNS = Row(

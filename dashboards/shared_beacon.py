@@ -188,6 +188,54 @@ WHO_IS_TO_BLAME = Row(
     ),
 )
 
+ATTESTATIONS = row(
+    "How the alert on shared nodes sees it",
+    Timeseries(
+        title="Untimely attestations above the others",
+        description="Share of the attestations behind each beacon node that earn too little, above that of "
+        "the other nodes of its implementation and of the fleet. Normal: near 0. The dashed line is the "
+        "alert's threshold.",
+        unit="percentunit",
+        queries=(
+            Query(
+                per_network(
+                    group_series(
+                        "beacon_node:stakewatch_attestations_untimely:above_others",
+                        CHOSEN_LINK,
+                        chosen=CHOSEN_NETWORK,
+                    ),
+                    "beacon_node",
+                ),
+                "{{beacon_node}}",
+            ),
+        ),
+        alerts=("SharedBeaconNodeFault",),
+        no_value="no node stands out",
+    ),
+    Timeseries(
+        title="Untimely attestations by beacon node",
+        description="How many keys behind each beacon node had an attestation that earned too little in the "
+        "newest epoch. Normal: few, alike on all nodes.",
+        unit="none",
+        queries=(
+            Query(
+                per_network(
+                    group_series(
+                        "beacon_node:stakewatch_attestations_untimely:keys",
+                        CHOSEN_LINK,
+                        chosen=CHOSEN_NETWORK,
+                    ),
+                    "beacon_node",
+                ),
+                "{{beacon_node}}",
+            ),
+        ),
+        minimum=0,
+        no_value="no node stands out",
+    ),
+    width=12,
+)
+
 WHO_USES_IT = Row(
     "Who uses which node, and what stands in?",
     (
@@ -301,7 +349,7 @@ dashboard = Board(
     description="Many keys depend on each beacon node: which node makes its keys suffer, who uses it, and "
     "what stands in for it.",
     variables=contract_variables("beacon"),
-    rows=(IS_IT_WELL, WHO_IS_TO_BLAME, WHO_USES_IT),
+    rows=(IS_IT_WELL, WHO_IS_TO_BLAME, ATTESTATIONS, WHO_USES_IT),
     firing=FIRING,
     tags=("beacon", "validators"),
 )

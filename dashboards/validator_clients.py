@@ -295,13 +295,76 @@ BEACON_NODES = Row(
     ),
 )
 
+SIGNER = Process(role="signer|validator")
+
+
+def of_signers(recorded: str) -> Query:
+    """Return what is recorded of signing by remote signers, as signers and their clients tell."""
+    return Query(newest(SIGNER.series(recorded)))
+
+
+CALLS = row(
+    "Calls to beacon nodes, and remote signers",
+    Timeseries(
+        title="Calls to beacon nodes that fail",
+        description="Share of each client's calls to its beacon nodes that failed in 5 minutes. Normal: near "
+        "0. The dashed line is the alert's threshold. Absent for clients that do not count them.",
+        unit="percentunit",
+        queries=(Query(newest(ALL.series("instance:stakewatch_beacon_api_errors:ratio5m"))),),
+        alerts=("ValidatorClientApiErrors",),
+        minimum=0,
+        no_value="not told",
+        links=(THIS_CLIENT,),
+    ),
+    Timeseries(
+        title="Time to sign",
+        description="Mean time that a remote signer takes to sign, over 10 minutes, as it says itself or as "
+        "its client does. Normal: below 0.1 s. The dashed line is the alert's threshold.",
+        unit="s",
+        queries=(of_signers("instance:remote_signing_duration_seconds:mean10m"),),
+        alerts=("RemoteSignerSlow",),
+        minimum=0,
+        no_value="no remote signer",
+        links=(THIS_CLIENT,),
+    ),
+    Timeseries(
+        title="Signatures that fail",
+        description="Share of the signatures by remote signers that failed in 10 minutes. Normal: 0. The "
+        "dashed lines are the alerts' thresholds; above the upper one nearly nothing is signed.",
+        unit="percentunit",
+        queries=(of_signers("instance:remote_signing_errors:ratio10m"),),
+        alerts=("RemoteSignerErrors", "RemoteSigningFailing"),
+        minimum=0,
+        maximum=1,
+        no_value="no remote signer",
+        links=(THIS_CLIENT,),
+    ),
+    StateTimeline(
+        title="Remote signers run",
+        description="Whether each remote signer's metrics port answers Prometheus. Normal: all bands green. "
+        "If it is down: do not start a second one with its keys.",
+        unit="none",
+        queries=(
+            Query(
+                f"max by (cluster, instance, implementation) ({Process(role='signer').series('up')})",
+                "{{instance}} ({{implementation}})",
+            ),
+        ),
+        alerts=("RemoteSignerDown", "RemoteSignerKeysMissing"),
+        states={0: State("down", "red"), 1: State("up", "green")},
+        no_value="no remote signer",
+    ),
+    width=12,
+    collapsed=True,
+)
+
 dashboard = Board(
     uid="validator_clients",
     title="Validator clients",
     description="Validator clients of all implementations: do they run, do they do their duties, do they "
     "reach a synced beacon node. Never start a second client with the same keys.",
     variables=contract_variables("validator"),
-    rows=(IS_IT_WELL, WHAT_IS_WRONG, DUTIES, BEACON_NODES, resources(ALL)),
+    rows=(IS_IT_WELL, WHAT_IS_WRONG, DUTIES, BEACON_NODES, CALLS, resources(ALL)),
     firing=FIRING,
     tags=("validators",),
 )

@@ -317,6 +317,22 @@ KEYS = row(
         },
         value="Balance",
     ),
+    Table(
+        title="Keys that miss in a row now",
+        description="Keys that missed two or more attestations in a row, the worst first. Normal: none; one "
+        "or two a day among 10,000. A group that has an alert of its own is not listed key by key.",
+        unit="none",
+        queries=(Query(f"topk(20, {group_series('validator:stakewatch_consecutive_misses:max')})"),),
+        columns={
+            "network": "Network",
+            "group": "Group",
+            "validator_index": "Validator",
+            "pubkey": "Public key",
+        },
+        value="Missed",
+        alerts=("ValidatorConsecutiveMisses", "ValidatorMissingRepeatedly"),
+        no_value="none",
+    ),
     width=12,
     height=10,
 )
@@ -407,6 +423,66 @@ ATTESTING = row(
     collapsed=True,
 )
 
+AGAINST_THE_NETWORK = row(
+    "Against the network and the objective",
+    Timeseries(
+        title="Missed more than the network",
+        description="Share of the attestations of six hours that each group missed, less the network's. "
+        "Normal: near 0, or below. The dashed line is the alert's threshold. Absent for the first six hours.",
+        unit="percentunit",
+        queries=(
+            Query(group_series("group:stakewatch_attestation_missed_above_network:ratio6h"), GROUP_LEGEND),
+        ),
+        alerts=("ValidatorGroupBelowNetwork",),
+        decimals=2,
+        links=(THIS_GROUP,),
+    ),
+    Timeseries(
+        title="Included later than the network",
+        description="Mean inclusion distance of six hours of each group, less the network's. Normal: within "
+        "0.05. The dashed line is the alert's threshold.",
+        unit="suffix: slots",
+        queries=(
+            Query(group_series("group:stakewatch_inclusion_distance_above_network:mean6h"), GROUP_LEGEND),
+        ),
+        alerts=("ValidatorInclusionDistanceAboveNetwork",),
+        decimals=2,
+        links=(THIS_GROUP,),
+    ),
+    Timeseries(
+        title="Wrong more often than the network",
+        description="Share of wrong votes of six hours of each group, less the network's, by vote. Normal: "
+        "within 0.02. The dashed line is the alert's threshold.",
+        unit="percentunit",
+        queries=(
+            Query(
+                group_series("group:stakewatch_wrong_votes_above_network:ratio6h"),
+                f"{GROUP_LEGEND} {{{{vote}}}}",
+            ),
+        ),
+        alerts=("ValidatorWrongVotesAboveNetwork",),
+        decimals=2,
+        links=(THIS_GROUP,),
+    ),
+    Timeseries(
+        title="Budget of the objective burnt",
+        description="How many times faster than the objective allows a group misses attestations, for an "
+        "hour (fast) and for six (slow). Normal: absent, or below 1. The dashed lines are the alerts' "
+        "thresholds. Absent where the network is to blame, or somebody was paged already.",
+        unit="none",
+        queries=(
+            Query(group_series("group:stakewatch_attestation_budget:burn_fast"), f"{GROUP_LEGEND} fast"),
+            Query(group_series("group:stakewatch_attestation_budget:burn_slow"), f"{GROUP_LEGEND} slow"),
+        ),
+        alerts=("ValidatorAttestationBudgetBurnFast", "ValidatorAttestationBudgetBurnSlow"),
+        minimum=0,
+        no_value="nothing burns",
+        links=(THIS_GROUP,),
+    ),
+    width=12,
+    collapsed=True,
+)
+
 RARE_DUTIES = row(
     "Sync committees and what comes next",
     sync_committee_participation(THIS_GROUP),
@@ -423,7 +499,7 @@ dashboard = Board(
     description="Groups of keys: is it well, who is to blame, do they earn, which keys, do they propose, do "
     "they attest. All of it is what the exporter reads from the chain, whatever the clients say.",
     variables=GROUP_VARIABLES,
-    rows=(IS_IT_WELL, WHAT_IS_WRONG, EARNING, KEYS, PROPOSING, ATTESTING, RARE_DUTIES),
+    rows=(IS_IT_WELL, WHAT_IS_WRONG, EARNING, KEYS, PROPOSING, ATTESTING, AGAINST_THE_NETWORK, RARE_DUTIES),
     firing=FIRING,
     tags=("validators",),
     start="now-6h",

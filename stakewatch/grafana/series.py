@@ -23,7 +23,7 @@ _OF_COUNTERS = frozenset({"rate", "irate", "increase"})
 _ABOUT_COUNTERS = _OF_COUNTERS | {"changes", "resets", "absent", "absent_over_time"}
 
 # The levels of recording rules over what the exporter says, as `level:metric:operation`.
-_RECORDED_PER_NETWORK = ("group:", "network:", "exporter:")
+_RECORDED_PER_NETWORK = ("group:", "network:", "exporter:", "beacon_node:stakewatch_")
 # Alerts carry the labels of what they watch: a cluster, or a network.
 _ALERTS = "ALERTS"
 
