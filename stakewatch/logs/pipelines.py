@@ -21,6 +21,11 @@ _RESERVED = frozenset(
     {"content", "container", "filename", "flags", "log", "namespace", "output", "pod", "priority", "runtime"}
     | {"stream", "time", "timestamp", "error_class", "level"}
 )
+# What follows the name of a secret: = or :, also as the audit log writes it, and the value, which is no path.
+_SECRET = (
+    r"""["\\']{0,3} ?(?:[=:]|%3D) ?["\\']{0,3}"""
+    r"""([^\s"'\\,;&/.<>{}\[\]%=:][^\s"'\\,;&<>{}\[\]]{3,300})"""
+)
 _MEND = "use what RE2 and Python read alike: no look-around, no back references"
 
 
@@ -102,7 +107,7 @@ class Pipelines:
     """All of `loki/pipelines.yaml`.
 
     `labels` are the only labels of a stream; `platform` are labels that become structured metadata.
-    `levels` has our word and the programs' words for it. `secrets` are expressions whose groups are masked.
+    `levels` has our word and the programs' words for it. `secrets` are whole expressions whose groups are masked.
     `crashes` finds a crash in a line that has no level, `errors` what any program may report.
     `fallback` reads programs that have no pipeline.
     """
@@ -152,7 +157,9 @@ def load_pipelines(path: Path) -> Pipelines:
         platform=tuple(data.get("platform") or ()),
         levels=MappingProxyType({word: tuple(aliases) for word, aliases in data["levels"].items()}),
         fields=tuple(Field(name=name, **entry) for name, entry in data["fields"].items()),
-        secrets=MappingProxyType(data["secrets"]),
+        secrets=MappingProxyType(
+            {name: expression.replace(VALUE, _SECRET) for name, expression in data["secrets"].items()}
+        ),
         crashes=data["crashes"],
         errors=_errors(data),
         storm=Storm(tuple(storm["levels"]), int(storm["lines_per_second"]), int(storm["burst"]))
@@ -230,7 +237,8 @@ def _reference_problems(document: Document) -> Iterator[Problem]:
         if level not in data["levels"]:
             yield _unknown(document, ("storm", "levels", number), level, data["levels"])
     for name, expression in data["secrets"].items():
-        yield from _expression_problems(document, ("secrets", name), expression, groups=True)
+        whole = expression.replace(VALUE, _SECRET)
+        yield from _expression_problems(document, ("secrets", name), whole, groups=True)
     yield from _expression_problems(document, ("crashes",), data["crashes"])
     yield from _error_problems(document, (), data)
     for name, entry in data["pipelines"].items():
