@@ -21,8 +21,8 @@ from stakewatch.publishing.objects import Item, State
 from stakewatch.publishing.pace import Pace
 from stakewatch.publishing.target import Report, UnusableTargetError
 
-# The default of the quota "API operations per region in transactions per second" (L-8491EB93), and of
-# Service Quotas.
+# The quota "API operations per region in transactions per second" (L-8491EB93) where nobody has changed it;
+# who has less is told to wait by the service (429).
 CALLS_PER_SECOND = 10
 CONNECTIONS = 10
 GOING = "DELETING"
