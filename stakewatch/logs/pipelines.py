@@ -22,7 +22,7 @@ _RESERVED = frozenset(
     | {"stream", "time", "timestamp", "error_class", "level"}
 )
 # What follows the name of a secret: = or :, also as the audit log writes it, and the value, which is no path.
-_SECRET = (
+_ASSIGNED = (
     r"""["\\']{0,3} ?(?:[=:]|%3D) ?["\\']{0,3}"""
     r"""([^\s"'\\,;&/.<>{}\[\]%=:][^\s"'\\,;&<>{}\[\]]{3,300})"""
 )
@@ -107,7 +107,7 @@ class Pipelines:
     """All of `loki/pipelines.yaml`.
 
     `labels` are the only labels of a stream; `platform` are labels that become structured metadata.
-    `levels` has our word and the programs' words for it. `secrets` are whole expressions whose groups are masked.
+    `levels` has our word and the programs' words for it. `secrets` are expressions whose groups are masked.
     `crashes` finds a crash in a line that has no level, `errors` what any program may report.
     `fallback` reads programs that have no pipeline.
     """
@@ -158,7 +158,7 @@ def load_pipelines(path: Path) -> Pipelines:
         levels=MappingProxyType({word: tuple(aliases) for word, aliases in data["levels"].items()}),
         fields=tuple(Field(name=name, **entry) for name, entry in data["fields"].items()),
         secrets=MappingProxyType(
-            {name: expression.replace(VALUE, _SECRET) for name, expression in data["secrets"].items()}
+            {name: expression.replace(VALUE, _ASSIGNED) for name, expression in data["secrets"].items()}
         ),
         crashes=data["crashes"],
         errors=_errors(data),
@@ -237,7 +237,7 @@ def _reference_problems(document: Document) -> Iterator[Problem]:
         if level not in data["levels"]:
             yield _unknown(document, ("storm", "levels", number), level, data["levels"])
     for name, expression in data["secrets"].items():
-        whole = expression.replace(VALUE, _SECRET)
+        whole = expression.replace(VALUE, _ASSIGNED)
         yield from _expression_problems(document, ("secrets", name), whole, groups=True)
     yield from _expression_problems(document, ("crashes",), data["crashes"])
     yield from _error_problems(document, (), data)
