@@ -172,6 +172,26 @@ NETWORK = row(
         stack=True,
         minimum=0,
     ),
+    Timeseries(
+        title="Attestation subnets without peers",
+        description="Of the 64 attestation subnets, those on which the node has no peer, by Teku and "
+        "Lodestar. Normal: 0 some minutes after a start. The dashed line is the alert's threshold: attestations there "
+        "arrive late or never.",
+        unit="none",
+        queries=tuple(
+            Query(
+                f"count by (cluster, instance) (max by (cluster, instance, subnet) ({peers}) == 0)\n"
+                f"or 0 * count by (cluster, instance) ({peers})"
+            )
+            for peers in (
+                TEKU.series("network_subnet_peer_count", 'subnet=~"attestation_.+"'),
+                LODESTAR.series("lodestar_gossip_topic_peers_by_beacon_attestation_subnet_count"),
+            )
+        ),
+        alerts=("BeaconNodeSubnetPeersLow",),
+        minimum=0,
+        no_value="not told",
+    ),
 )
 
 RUNTIME = Timeseries(

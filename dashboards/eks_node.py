@@ -227,6 +227,16 @@ MEMORY = row(
         links=(THIS_MACHINE,),
     ),
     Timeseries(
+        title="Memory that containers hold themselves",
+        description="What each container holds without the files that it read, as a share of its limit. "
+        "Normal: below the alert's threshold. At 1 the kernel kills it.",
+        unit="percentunit",
+        queries=(Query(on_machine(f"container:memory_resident:ratio{{{CHOSEN_POD}}}"), CONTAINER_LEGEND),),
+        alerts=("ContainerMemoryCritical",),
+        minimum=0,
+        links=(THIS_POD,),
+    ),
+    Timeseries(
         title="Memory in a day",
         description="What each container uses of its limit, and each machine of its memory, a day from now "
         "at the pace of the last day. Normal: below 1, the alert's threshold. Absent for what is "
@@ -512,6 +522,27 @@ NETWORK_AND_CLOCK = row(
             Query(per_second("node_network_transmit_errs_total", REAL_NETWORK), "{{instance}} send errors"),
             Query(per_second("node_network_receive_drop_total", REAL_NETWORK), "{{instance}} dropped"),
         ),
+        minimum=0,
+        links=(THIS_MACHINE,),
+    ),
+    Timeseries(
+        title="Packets with errors",
+        description="Share of the packets of each real device that were damaged. Normal: 0. The dashed line "
+        "is the alert's threshold, at which TCP halves its pace again and again.",
+        unit="percentunit",
+        queries=(
+            Query(
+                "max by (cluster, instance, device) (\n"
+                f"  ({per_second('node_network_receive_errs_total', REAL_NETWORK)}"
+                f" + {per_second('node_network_transmit_errs_total', REAL_NETWORK)})\n"
+                "  / on (cluster, instance, device) "
+                f"({per_second('node_network_receive_packets_total', REAL_NETWORK)}"
+                f" + {per_second('node_network_transmit_packets_total', REAL_NETWORK)} > 0)\n"
+                ")",
+                "{{instance}} {{device}}",
+            ),
+        ),
+        alerts=("NodeNetworkErrors",),
         minimum=0,
         links=(THIS_MACHINE,),
     ),

@@ -75,6 +75,7 @@ WITHOUT_DATA: Mapping[tuple[str, str, str], str] = {
     ("monitoring", "Firing alerts", "A"): "the monitoring itself is well",
     ("monitoring", "Messages of Alertmanager", "AB"): "the test's Alertmanager notifies nobody",
     ("monitoring", "Remote write", "ABC"): "the test writes to no remote store",
+    ("consensus_clients", "Attestation subnets without peers", "AB"): NOT_SIMULATED,
     ("monitoring", "Remote write behind", "A"): "the test writes to no remote store",
     ("monitoring", "Samples lost on the way", "A"): "the test writes to no remote store",
     ("monitoring", "Notifications that fail", "A"): "the test's Alertmanager notifies nobody",
