@@ -175,8 +175,8 @@ NETWORK = row(
     Timeseries(
         title="Attestation subnets without peers",
         description="Of the 64 attestation subnets, those on which the node has no peer, by Teku and "
-        "Lodestar. Normal: 0 some minutes after a start. The dashed line is the alert's threshold: attestations there "
-        "arrive late or never.",
+        "Lodestar. Normal: 0 some minutes after a start. The dashed line is the alert's threshold: "
+        "attestations there arrive late or never.",
         unit="none",
         queries=tuple(
             Query(
