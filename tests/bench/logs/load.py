@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from stakewatch.logs.loki_api import find_lines
@@ -131,18 +132,17 @@ def run(stack: Stack, lines_per_second: int, seconds: float) -> Outcome:
         loki = loki_running.enter_context(stack.loki())
         shipper = Shipper.start(stack)
         running.callback(shipper.stop)
-        started = time.monotonic()
-        _write(nodes, sequences, lines_per_second, seconds / 3, shipper)
+        write = partial(_write, nodes, sequences, lines_per_second)
+        lasted = write(seconds / 3, shipper)
         # Lines go on being written while it is away.
         loki_running.close()
-        _write(nodes, sequences, lines_per_second, _RESTART_SECONDS, shipper)
+        lasted += write(_RESTART_SECONDS, shipper)
         loki = running.enter_context(stack.loki())
-        _write(nodes, sequences, lines_per_second, seconds / 3, shipper)
+        lasted += write(seconds / 3, shipper)
         shipper.crash()
-        _write(nodes, sequences, lines_per_second, _RESTART_SECONDS, None)
+        lasted += write(_RESTART_SECONDS, None)
         shipper.start_again()
-        _write(nodes, sequences, lines_per_second, seconds / 3 - 2 * _RESTART_SECONDS, shipper)
-        lasted = time.monotonic() - started
+        lasted += write(seconds / 3 - 2 * _RESTART_SECONDS, shipper)
         written = [next(sequence) for sequence in sequences]
         wait_for(lambda: _total(loki, start_ns), lambda total: total >= sum(written), _CATCH_UP_SECONDS, 2.0)
         # A shipper that sends lines twice may still be about it.
@@ -172,8 +172,8 @@ def _write(
     lines_per_second: int,
     seconds: float,
     shipper: Shipper | None,
-) -> None:
-    """Write lines at this rate for so long, all nodes in turn, and look after the shipper meanwhile."""
+) -> float:
+    """Write lines at this rate, all nodes in turn, and look after the shipper; return the seconds it took."""
     batch = lines_per_second // _BATCHES_PER_SECOND
     started = time.monotonic()
     with ExitStack() as open_files:
@@ -192,6 +192,7 @@ def _write(
             if shipper is not None and number % _BATCHES_PER_SECOND == 0:
                 shipper.look()
             time.sleep(max(0.0, started + (number + 1) / _BATCHES_PER_SECOND - time.monotonic()))
+    return time.monotonic() - started
 
 
 def _write_new_keys(nodes: Sequence[Node]) -> None:

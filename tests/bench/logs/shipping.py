@@ -15,6 +15,17 @@ from tests.bench.logs.stack import Stack
 
 # Lines keep the time that their programs gave them, years back: all of it can be asked for.
 OLD_LINES = {
+    "schema_config": {
+        "configs": [
+            {
+                "from": "2015-01-01",
+                "store": "tsdb",
+                "object_store": "filesystem",
+                "schema": "v13",
+                "index": {"prefix": "index_", "period": "24h"},
+            }
+        ]
+    },
     "limits_config": {"max_query_lookback": "0s", "retention_period": "0s"},
     "compactor": {"retention_enabled": False},
 }

@@ -40,6 +40,11 @@ class Running:
     samples: tuple[Shipment, ...]
     recent: tuple[Shipment, ...]
 
+    @property
+    def of_now(self) -> tuple[Shipment, ...]:
+        """All whose time is about now; samples without a time of their own have that of their reading."""
+        return (*self.recent, *(one for one in self.samples if one.sample.time_ns is None))
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -92,7 +97,7 @@ def test_ruler_evaluates_all_our_rules_without_an_error(running: Running) -> Non
 def test_each_error_class_becomes_a_series_of_its_process_and_nothing_else_does(running: Running) -> None:
     expected = {
         (one.instance, one.sample.expected["error_class"], 1.0)
-        for one in running.recent
+        for one in running.of_now
         if "error_class" in one.sample.expected and one.sample.expected.get("level") not in {"trace", "debug"}
     }
 
@@ -116,7 +121,7 @@ def test_a_series_has_the_labels_of_its_process(running: Running) -> None:
 def test_fatal_lines_become_series_and_no_others(running: Running) -> None:
     expected = {
         one.instance
-        for one in running.recent
+        for one in running.of_now
         if one.sample.expected.get("level") == "fatal" and one.sample.labels.get("role")
     }
 
@@ -167,7 +172,7 @@ def trace(
     running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
     """Return a function that asks `stakewatch logs trace` about the last ten minutes when all has arrived."""
-    for one in running.recent:
+    for one in running.of_now:
         shipped(running, one)
 
     def asked(*arguments: str) -> str:
@@ -185,11 +190,11 @@ def trace(
 def test_a_trace_of_a_slot_has_the_lines_of_all_programs_that_name_it(
     running: Running, trace: Callable[..., str]
 ) -> None:
-    slots = Counter(one.sample.expected["slot"] for one in running.recent if "slot" in one.sample.expected)
+    slots = Counter(one.sample.expected["slot"] for one in running.of_now if "slot" in one.sample.expected)
     slot = slots.most_common(1)[0][0]
     expected = {
         one.instance
-        for one in running.recent
+        for one in running.of_now
         if one.sample.expected.get("slot") == slot and one.sample.expected.get("level") != "debug"
     }
     moments = json.loads(trace("--slot", slot, "--json"))
