@@ -8,8 +8,8 @@ from pathlib import Path
 from stakewatch.bundle.folder import Bundle
 from stakewatch.demo.stack import Stack, running
 
-# Two epochs are settled by then, and every rate has its samples.
-WARM_UP_SECONDS = 45
+# An hour of the rules is 75 s here: what they record of whole hours is there by then.
+WARM_UP_SECONDS = 100
 _SIGN_OF_LIFE_SECONDS = 10
 
 

@@ -56,8 +56,8 @@ def test_it_waits_until_there_is_something_to_see_and_says_so(
         assert sum(slept) == quiet.WARM_UP_SECONDS
         assert parts.stops == 0
     assert parts.stops == 1
-    assert said[0].startswith("waiting 45 s")
-    assert len(said) == 5
+    assert said[0].startswith("waiting 100 s")
+    assert len(said) == 10
 
 
 def test_a_part_that_dies_meanwhile_ends_it(play: Callable[[_Parts], list[float]], tmp_path: Path) -> None:
