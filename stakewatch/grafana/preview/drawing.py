@@ -21,6 +21,7 @@ _LETTER = 5.9
 _DIGIT = 6.8
 _PIXELS_OF_A_MARK = 34
 _PIXELS_OF_A_TIME = 90
+_HALF_A_TIME = 24
 _HOT = (224, 122, 31)
 _LARGEST = 1e300
 # What is closer together is one number.
@@ -298,6 +299,9 @@ def _time_axis(area: _Area) -> Iterator[str]:
     most = max(2, int((area.right - area.left) // _PIXELS_OF_A_TIME))
     for moment, text in time_marks(area.start, area.end, most):
         x = area.x(moment)
+        if x < area.left + _HALF_A_TIME:
+            # It would lie on the lowest number of the other axis.
+            continue
         yield f'<text class="axis" x="{x:.1f}" y="{area.bottom + 15:.1f}" text-anchor="middle">{text}</text>'
 
 
