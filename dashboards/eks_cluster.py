@@ -8,6 +8,7 @@ from stakewatch.grafana.links import board_link, row_link
 from stakewatch.grafana.machines import (
     CLUSTER,
     NAMESPACE,
+    REAL_NETWORK,
     by_node,
     in_clusters,
     in_namespaces,
@@ -346,7 +347,7 @@ CPU = row(
                 "sum by (cluster, instance) (rate("
                 + in_clusters(
                     f"node_network_{direction}_bytes_total",
-                    'device!~"lo|veth.*|cali.*|eni.+|cni.*|docker.*|flannel.*"',
+                    REAL_NETWORK,
                 )
                 + "[$__rate_interval]))",
                 f"{{{{instance}}}} {legend}",

@@ -14,7 +14,7 @@ from stakewatch.grafana.boardfile import annotation_expressions, panels, variabl
 from stakewatch.grafana.filling import fill
 from stakewatch.programs.servers import Prometheus
 
-from .asking import Reader, all_boards, by, only_panel
+from .asking import Reader, by, only_panel
 from .stack import PLAN, running
 
 LONGEST_WAIT_SECONDS = 45
@@ -129,12 +129,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 def reader(server: Prometheus) -> Reader:
     """Return somebody who looks at the last minute."""
     return Reader(server, range_seconds=60, step_seconds=2, rate_seconds=6)
-
-
-@pytest.fixture(scope="module")
-def boards() -> dict[str, dict[str, Any]]:
-    """Return all boards with default settings by uid."""
-    return all_boards()
 
 
 def test_every_query_of_every_board_has_data_or_a_reason(

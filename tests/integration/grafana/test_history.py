@@ -14,7 +14,7 @@ import pytest
 
 from stakewatch.grafana.boardfile import panels
 
-from .asking import Reader, all_boards, only_panel
+from .asking import Reader, only_panel
 from .history import Past, with_past
 
 HOUR = 3600
@@ -152,12 +152,6 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     now = int(time.time())
     with with_past([*hourly(now), *fine(now)], tmp_path_factory.mktemp("history")) as server:
         yield Reader(server, 24 * HOUR, step_seconds=1200, rate_seconds=1200, until=lambda: now)
-
-
-@pytest.fixture(scope="module")
-def boards() -> dict[str, dict[str, Any]]:
-    """Return all boards with default settings by uid."""
-    return all_boards()
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from stakewatch.bundle.configuration import Urls
+from stakewatch.bundle.configuration import Configuration, Urls
 from stakewatch.bundle.folder import Bundle
 from stakewatch.grafana.board import Board
+from stakewatch.grafana.generation import generated, load_boards
 from stakewatch.grafana.layout import Row, row
 from stakewatch.grafana.panels import Panel, Stat
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.setting import Setting
+from stakewatch.grafana.setting import Setting, setting_of
 from stakewatch.grafana.thresholds import Alert
 from stakewatch.grafana.variables import contract_variables
 
@@ -72,3 +73,11 @@ def bundle(tmp_path: Path) -> Bundle:
     for name in ("rules", "dashboards", "catalogue"):
         shutil.copytree(ROOT / name, tmp_path / name)
     return Bundle(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def boards() -> dict[str, dict[str, Any]]:
+    """Return all boards of the checkout with default settings by uid."""
+    checkout = Bundle(ROOT)
+    setting = setting_of(checkout, Configuration())
+    return {source.path.stem: generated(source, setting) for source in load_boards(checkout)}

@@ -4,25 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from stakewatch.bundle.configuration import Configuration
-from stakewatch.bundle.folder import Bundle
 from stakewatch.grafana.boardfile import panels
-from stakewatch.grafana.generation import generated, load_boards
-from stakewatch.grafana.setting import setting_of
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "dashboards.md").read_text(encoding="utf-8")
 COMPARED = PAGE.split("## Their panel, ours")[1]
-
-
-@pytest.fixture(scope="module")
-def boards() -> dict[str, dict[str, Any]]:
-    """Return all boards with default settings by uid."""
-    bundle = Bundle(ROOT)
-    setting = setting_of(bundle, Configuration())
-    return {source.path.stem: generated(source, setting) for source in load_boards(bundle)}
 
 
 def test_every_board_is_described(boards: dict[str, dict[str, Any]]) -> None:
