@@ -101,6 +101,42 @@ storm: setup ## a shared beacon node dies, then lives sick: one page, the right 
 	@$(BIN)/stakewatch tools --install promql ruleclock promtool alertmanager
 	@$(BIN)/python -m tests.bench.rules.storm
 
+.PHONY: replay
+replay: setup ## known incidents on the whole rule set: when each is detected, and who stays silent
+	@$(BIN)/stakewatch tools --install promql ruleclock
+	@$(BIN)/stakewatch replay --report
+
+.PHONY: defects
+defects: setup ## thirty real defects of public rule sets, each named by a check, coverage or mutate
+	@$(BIN)/stakewatch tools --install promql prometheus promtool promtool2
+	@$(BIN)/python -m tests.bench.defects
+
+.PHONY: dashboards
+dashboards: setup ## every panel of every board on the demo's fleet
+	@$(BIN)/stakewatch tools --install promql prometheus promtool alertmanager
+	@$(BIN)/python -m tests.bench.dashboards
+
+.PHONY: screenshots
+screenshots: setup ## pictures of the boards for docs/pictures (needs Chromium; Debian: chromium)
+	@$(BIN)/stakewatch tools --install promql prometheus promtool alertmanager
+	@$(BIN)/python -m tests.bench.screenshots
+
+.PHONY: publish-test
+publish-test: setup ## publishing interrupted, refused and repeated, against strict fakes (report publish)
+	@$(BIN)/stakewatch tools --install promql promtool
+	@$(BIN)/python -m tests.bench.publish
+
+.PHONY: logs-e2e
+logs-e2e: setup ## lines through a real shipper and Loki to an alert, under load and broken
+	@$(BIN)/stakewatch tools --install promql prometheus alertmanager loki promtail
+	@$(BIN)/python -m tests.bench.logs
+
+# Writes to what stakewatch.yaml names under `publish`; shows the plan and asks first.
+.PHONY: publish
+publish: check rules-test ## check, test, then plan and apply to every target under publish in stakewatch.yaml
+	@$(BIN)/stakewatch plan || test $$? -eq 2
+	@$(BIN)/stakewatch apply
+
 .PHONY: report
 report: setup ## all reports side by side
 	@$(BIN)/stakewatch report

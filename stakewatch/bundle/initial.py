@@ -19,7 +19,17 @@ CONTENTS = (
     "docs/alerts.md",
     "docs/alertmanager.md",
     "docs/aws-ruler-alarms.md",
+    "docs/aws.md",
     "docs/configuration.md",
+    "docs/dashboards.md",
+    "docs/examples",
+    "docs/kubernetes.md",
+    "docs/logs.md",
+    "docs/logs-trace.md",
+    "docs/publishing.md",
+    "docs/publishing-grafana.md",
+    "docs/your-bundle.md",
+    "loki",
     "stakewatch.example.yaml",
 )
 

@@ -27,10 +27,10 @@ from stakewatch.logs.trace import (
     TimeLine,
     component,
     masking,
+    nanoseconds_of,
     shown,
     trace,
 )
-from stakewatch.promql import parse_duration
 
 _LEVEL_STYLES = {"warn": "yellow", "error": "red", "fatal": "bold red"}
 _NUMBER = re.compile(r"\d{1,19}")
@@ -94,8 +94,8 @@ def trace_command(
     """
     now = time.time_ns()
     question = Question(
-        start_ns=now - _nanoseconds(since),
-        end_ns=now - _nanoseconds(until),
+        start_ns=now - nanoseconds_of(since),
+        end_ns=now - nanoseconds_of(until),
         slot=None if slot is None else _slot(slot),
         pubkey=None if pubkey is None else _pubkey(pubkey),
         cluster=cluster,
@@ -134,10 +134,6 @@ def render_command(bundle_folder: Path, *, only_check: bool) -> None:
         only_check=only_check,
         again="stakewatch logs render",
     )
-
-
-def _nanoseconds(duration: str) -> int:
-    return round(parse_duration(duration) * SECOND)
 
 
 def _slot(text: str) -> int:

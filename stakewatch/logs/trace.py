@@ -12,6 +12,7 @@ from stakewatch.logs.interpretation import Entry, interpret
 from stakewatch.logs.loki_api import Found, LogLine
 from stakewatch.logs.pipelines import Pipelines
 from stakewatch.logs.stages import Replace
+from stakewatch.promql import parse_duration
 
 SECOND = 1_000_000_000
 # What follows a slot is of the next one after this time; nothing is known of networks with other slots.
@@ -24,6 +25,11 @@ _LOUD = "warn|error|fatal"
 _MOST_BLOCKS = 20
 
 Find = Callable[[str, int, int], Found]
+
+
+def nanoseconds_of(duration: str) -> int:
+    """Return what a duration such as 1h30m comes to; raises InputError when it is none."""
+    return round(parse_duration(duration) * SECOND)
 
 
 @dataclass(frozen=True)
