@@ -7,7 +7,7 @@ import pkgutil
 import stakewatch
 from stakewatch.errors import StakewatchError
 
-WITH_ALL_EXTRAS = "install stakewatch with all its extras: pip install 'stakewatch[exporter,dashboards]'"
+WITH_ALL_EXTRAS = "install stakewatch with all its extras: pip install 'stakewatch[aws,dashboards,exporter]'"
 
 
 def import_from_rooms(module: str) -> tuple[str, ...]:

@@ -242,7 +242,7 @@ def _signature(region: str) -> AuthBase:
     except ModuleNotFoundError as error:
         raise StakewatchError(
             "asking Amazon's managed Prometheus needs the package botocore, which is not installed",
-            mend=WITH_ALL_EXTRAS.replace("[exporter,", "[aws,exporter,"),
+            mend=WITH_ALL_EXTRAS,
         ) from error
     credentials = get_session().get_credentials()
     if credentials is None:

@@ -137,7 +137,7 @@ main()
     ("arguments", "code", "said"),
     [
         (["--help"], 0, "demo        Needs the package msgspec"),
-        (["demo", "--list"], 1, "pip install 'stakewatch[exporter,dashboards]'"),
+        (["demo", "--list"], 1, "pip install 'stakewatch[aws,dashboards,exporter]'"),
         (["demo", "--help"], 1, "the command demo needs the package msgspec"),
         (["dashboards"], 1, "pip install"),
         (["config", "--help"], 0, "Usage: stakewatch config"),
