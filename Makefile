@@ -44,11 +44,12 @@ e2e: tools ## a real chain on loopback, our exporter and rules on it (report e2e
 	@$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGUMENTS)
 
 .PHONY: build
-build: setup ## what machines load, into build/, and the generated dashboards/json and pages of docs/
+build: setup ## what machines load, into build/, and what is generated in dashboards/json, docs and loki
 	@$(BIN)/stakewatch tools --install promql
 	@$(BIN)/stakewatch build
 	@$(BIN)/stakewatch dashboards
 	@$(BIN)/stakewatch alerts
+	@$(BIN)/stakewatch logs render
 
 .PHONY: check
 check: setup ## static checks of rules, tests, dashboards and catalogue (report rules)
