@@ -89,6 +89,8 @@ class Stack:
         )
         path = self.folder / "promtail.yaml"
         content = yaml.safe_load(promtail_configuration(load_pipelines(_LOKI / "pipelines.yaml"), shipping))
+        # New log files are looked for every 10 seconds by default.
+        content["target_config"] = {"sync_period": "1s"}
         # The journal of this machine is not ours to read.
         content["scrape_configs"] = [one for one in content["scrape_configs"] if "journal" not in one]
         path.write_text(json.dumps(content), encoding="utf-8")
