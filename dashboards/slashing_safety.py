@@ -164,7 +164,7 @@ its stake.
 
 1. **Start nothing.** No second validator client, no restored backup, no fail-over.
 2. **Stop** every process that may hold the key, one after the other, and see on this board which one signed.
-3. **Find the second signer**: old machines, backups that were started, other clusters, a colleague.
+3. **Find the second signer**: old machines, backups that were started, other clusters, another operator.
 4. Move slashing protection (EIP-3076) along with a key, and let three epochs pass before it signs elsewhere.
 """,
             ),
