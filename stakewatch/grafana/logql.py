@@ -202,10 +202,7 @@ class _Reader:
         name = self._next.text
         if name in {"json", "logfmt"}:
             self._advance()
-            while self._accept("--"):
-                self._expect_kind("word", "a flag")
-                while self._accept("-"):
-                    self._expect_kind("word", "the rest of a flag")
+            self._flags()
             if self._next.kind == "word":
                 self._assignments()
         elif name in _WITH_TEXT:
@@ -227,6 +224,12 @@ class _Reader:
                 self._expect(")")
         else:
             self._filter(filtered)
+
+    def _flags(self) -> None:
+        while self._accept("--"):
+            self._expect_kind("word", "a flag")
+            while self._accept("-"):
+                self._expect_kind("word", "the rest of a flag")
 
     def _filter(self, filtered: list[str]) -> None:
         """Read conditions on labels, joined by `and`, `or` or a comma."""
