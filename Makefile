@@ -104,7 +104,7 @@ storm: setup ## a shared beacon node dies, then lives sick: one page, the right 
 
 .PHONY: replay
 replay: setup ## known incidents on the whole rule set: when each is detected, and who stays silent
-	@$(BIN)/stakewatch tools --install promql ruleclock
+	@$(BIN)/stakewatch tools --install promql ruleclock promtool
 	@$(BIN)/stakewatch replay --report
 
 .PHONY: defects

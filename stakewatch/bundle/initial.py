@@ -10,6 +10,7 @@ from stakewatch.errors import InputError, StakewatchError
 
 CONTENTS = (
     "rules",
+    "tests/incidents",
     "tests/rules",
     "alertmanager",
     "dashboards",
