@@ -79,7 +79,7 @@ async def test_each_status_has_its_outcome(status: int, outcome: Outcome) -> Non
         ("99999999999", 300.0),
         ("-5", None),
         ("soon", None),
-        (email.utils.formatdate(time.time() + 10_000, usegmt=True), 300.0),
+        pytest.param(email.utils.formatdate(time.time() + 10_000, usegmt=True), 300.0, id="a date to come"),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
         ("Mon, 01 Jan 99999999999999 00:00:00 GMT", None),
     ],
