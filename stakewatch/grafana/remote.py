@@ -8,6 +8,7 @@ import itertools
 import math
 import os
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -198,7 +199,7 @@ def connect(url: str, *, token_file: Path | None = None, who: str = "Prometheus"
     port = f":{parts.port}" if parts.port is not None else ""
     shown_host = f"[{host}]" if ":" in host else host
     clean = urlunsplit((parts.scheme, f"{shown_host}{port}", parts.path.rstrip("/"), "", ""))
-    session.hooks["response"].append(_refuse(clean))
+    session.hooks["response"].append(_refuse(clean, who))
     # No second attempts: they would wait long before they say why the first one failed.
     client = PrometheusConnect(url=clean, session=session, timeout=_TIMEOUT_SECONDS, retry=0)
     return Remote(clean, who, session, client)
@@ -280,7 +281,7 @@ def _parts(url: str, who: str) -> SplitResult:
     return parts
 
 
-def _refuse(url: str) -> Any:  # noqa: ANN401 - a hook of requests
+def _refuse(url: str, who: str) -> Any:  # noqa: ANN401 - a hook of requests
     """Return what looks at every response and raises for one that is no success."""
 
     def look(response: requests.Response, *_: object, **__: object) -> None:
@@ -293,6 +294,8 @@ def _refuse(url: str) -> Any:  # noqa: ANN401 - a hook of requests
         mend = None
         if response.status_code in {requests.codes.unauthorized, requests.codes.forbidden}:
             mend = "say who asks: --bearer-token-file FILE, user:password@ in the URL, or AWS credentials"
+        elif response.status_code == requests.codes.not_found:
+            mend = f"is this the address of a {who}, with its path if it has one, without /api/v1?"
         raise RefusedError(
             f"refused with {response.status_code}: {_line(said)}",
             status=response.status_code,
@@ -325,10 +328,16 @@ def _cause(error: BaseException) -> str:
     cause: BaseException | None = error
     said = type(error).__name__
     while cause is not None:
+        # Their numbers are OpenSSL's and would be read as the system's: "Operation not permitted".
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _line(f"its certificate is not trusted: {cause.verify_message}")
+        if isinstance(cause, ssl.SSLError):
+            return _line(f"TLS failed, perhaps it serves http: {cause.reason}")
         if isinstance(cause, OSError) and cause.errno is not None:
             said = os.strerror(cause.errno) if cause.errno > 0 else (cause.strerror or said)
-        reason = next((one for one in cause.args if isinstance(one, BaseException)), None)
-        cause = getattr(reason, "reason", None) or reason or cause.__cause__ or cause.__context__
+        # What a library wraps stands in `reason` with some, among the arguments with others.
+        inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__)
+        cause = next((one for one in inner if isinstance(one, BaseException)), None)
     return _line(said)
 
 

@@ -1,12 +1,16 @@
 """A user's Prometheus: its address, its secrets, what it answers and what it refuses."""
 
+import ssl
 import traceback
+import unittest.mock
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import requests
 from requests.auth import AuthBase
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import MaxRetryError, SSLError
 
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch.grafana.remote import RefusedError, Series, connect, label_values, scrape_interval
@@ -89,6 +93,34 @@ def test_nobody_there_is_a_message_without_the_librarys_words() -> None:
     with pytest.raises(StakewatchError) as error:
         connect(f"http://127.0.0.1:{free_port()}").query("x")
     assert error.value.what == "Prometheus does not answer: Connection refused"
+
+
+def test_https_where_there_is_only_http_is_a_message() -> None:
+    with serving(lambda *_: (200, vector())) as api, pytest.raises(StakewatchError) as error:
+        connect(api.url.replace("http://", "https://")).query("x")
+    assert error.value.what.startswith("Prometheus does not answer: TLS failed, perhaps it serves http: ")
+
+
+def test_a_certificate_that_is_not_trusted_is_a_message() -> None:
+    untrusted = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    untrusted.verify_message = "self-signed certificate"
+    wrapped = requests.exceptions.SSLError(MaxRetryError(HTTPConnectionPool("x"), "/", SSLError(untrusted)))
+    remote = connect("https://prometheus.example")
+    with (
+        unittest.mock.patch.object(requests.Session, "send", side_effect=wrapped),
+        pytest.raises(StakewatchError) as error,
+    ):
+        remote.query("x")
+    assert error.value.what == (
+        "Prometheus does not answer: its certificate is not trusted: self-signed certificate"
+    )
+
+
+def test_an_address_with_another_path_is_told_to_be_looked_at() -> None:
+    with serving(lambda *_: (404, b"404 page not found")) as api, pytest.raises(RefusedError) as refused:
+        connect(f"{api.url}/elsewhere").query("x")
+    assert refused.value.mend is not None
+    assert "with its path if it has one" in refused.value.mend
 
 
 def test_a_password_in_the_address_is_sent_and_never_shown() -> None:
