@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import yaml
 
-from stakewatch.errors import StakewatchError
+from stakewatch.errors import InputError, StakewatchError
 from stakewatch.publishing.json_api import JsonApi, UnusableApiError
 from stakewatch.publishing.objects import Fact, Flaw, Item, LiveItem
 from stakewatch.publishing.prometheus_files import (
@@ -92,28 +92,40 @@ class PrometheusTarget:
         return "\n".join(lines) + "\n"
 
     def limits(self, items: Sequence[Item]) -> Sequence[Flaw]:
-        """Return what promtool of Prometheus' major version has against the files."""
+        """Return what promtool of Prometheus' major version has against the files.
+
+        A Prometheus that does not answer is a remark: files are written before its first start too.
+        """
         program = "promtool"
+        flaws: list[Flaw] = []
         if self._api is not None:
             try:
                 program = "promtool2" if server_version(self._api).startswith("2.") else program
-            except UnusableApiError:
+            except UnusableApiError as error:
                 # One that is not running yet: the newest has to do.
-                program = "promtool"
+                mend = "apply writes the files and cannot have them loaded: start it, or correct its url"
+                flaws.append(Flaw("Prometheus does not answer", error.what, mend, fatal=False))
         with tempfile.TemporaryDirectory(prefix="stakewatch-") as temporary:
             folder = Folder(Path(temporary).resolve())
             for item in items:
                 if item.kind != LOADED:
                     folder.write(item.name, item.text)
             checked = promtool.check_config(folder.path / "prometheus.yaml", program)
-            return [
+            flaws += [
                 Flaw(_subject(failure, folder), failure.message, "mend its source, then build it again")
                 for failure in checked.failures
             ]
+        return flaws
 
     def live(self, items: Sequence[Item], report: Report) -> Sequence[LiveItem]:
         """Return our files, the files where ours belong, and what Prometheus has loaded of them."""
         report("the files")
+        if not self._folder.path.parent.is_dir():
+            raise InputError(
+                f"config_path is in {self._folder.path.parent}, which is no folder",
+                where=self._place,
+                mend="make that folder, or correct config_path: only its last part is made",
+            )
         ours = read_ours(self._folder)
         kinds = {item.name: item.kind for item in items if item.kind != LOADED}
         found: list[LiveItem] = []

@@ -55,10 +55,10 @@ def plan(target: Target, *, adopt: bool = False) -> Plan:
 
 
 def publish(target: Target, *, adopt: bool = False) -> Published:
-    """Plan, and apply the plan unless it has flaws."""
+    """Plan, and apply the plan unless it has fatal flaws."""
     with target:
         made = make_plan("there", "any", target, lambda _: None, adopt=adopt)
-        changes = () if made.flaws else made.applied
+        changes = () if any(flaw.fatal for flaw in made.flaws) else made.applied
         return Published(made, tuple(apply_changes(target, changes, lambda _change, _what: None)))
 
 

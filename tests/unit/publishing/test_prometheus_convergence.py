@@ -10,13 +10,14 @@ import pytest
 import yaml
 
 from stakewatch.errors import StakewatchError
+from stakewatch.programs.process import free_port
 from stakewatch.publishing.json_api import ApiError, JsonApi
 from stakewatch.publishing.prometheus_files import Folder
 from stakewatch.publishing.prometheus_server import latest_loading, loaded_groups
 from stakewatch.rules import promtool
 from stakewatch.rules.promtool import Outcome
 from tests.unit.publishing.fake_prometheus import FakePrometheus, serving
-from tests.unit.publishing.publishing_to import make, prune, publish
+from tests.unit.publishing.publishing_to import make, plan, prune, publish
 
 SEQUENCES = 25
 STEPS = 7
@@ -216,3 +217,11 @@ def test_answers_of_another_program_are_not_believed(bundle: Path, answer: objec
         with pytest.raises(StakewatchError):
             publish(make(bundle, "prometheus", config_path=str(there.folder), url=there.url))
     assert not there.folder.exists()
+
+
+def test_a_prometheus_that_does_not_answer_is_a_remark_of_the_plan(bundle: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    made = plan(make(bundle, "prometheus", config_path=str(bundle / "there"), url=url))
+    (remark,) = made.flaws
+    assert (remark.subject, remark.fatal) == ("Prometheus does not answer", False)
+    assert not (bundle / "there").exists()

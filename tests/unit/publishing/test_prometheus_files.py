@@ -165,6 +165,15 @@ def test_what_is_not_built_is_told(tmp_path: Path) -> None:
         file_items(tmp_path)
 
 
+def test_a_typing_mistake_in_the_folders_above_is_told_once_and_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    built(tmp_path)
+    with pytest.raises(InputError, match=r"nowhere, which is no folder") as error:
+        plan(make(tmp_path, "prometheus", config_path=str(tmp_path / "nowhere" / "there")))
+    assert error.value.where == "stakewatch.yaml:9"
+
+
 def test_a_file_that_somebody_changes_after_the_plan_is_not_overwritten(tmp_path: Path) -> None:
     built(tmp_path)
     there = tmp_path / "there"
