@@ -1,8 +1,9 @@
-"""Access to the server of a user over HTTP: the token in a file of theirs, and who it is sent to."""
+"""Access to a user's server over HTTP: the token in a file, to whom it is sent, why nobody answers."""
 
 import ipaddress
 import os
 import re
+import ssl
 import stat
 from pathlib import Path
 
@@ -68,3 +69,22 @@ def is_loopback(host: str | None) -> bool:
         return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
     except ValueError:
         return False
+
+
+def failure_of(error: requests.RequestException) -> str:
+    """Return in a few words why there was no answer: the innermost reason, without what was asked."""
+    cause: BaseException | None = error
+    said = type(error).__name__
+    while cause is not None:
+        # Their numbers are OpenSSL's and would be read as the system's: "Operation not permitted".
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed, perhaps it serves http: {cause.reason}"
+        if isinstance(cause, OSError) and cause.errno is not None:
+            # A failed look-up of a name has a negative number and a text of its own.
+            said = os.strerror(cause.errno) if cause.errno > 0 else (cause.strerror or said)
+        # What a library wraps stands in `reason` with some, among the arguments with others.
+        inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__)
+        cause = next((one for one in inner if isinstance(one, BaseException)), None)
+    return said

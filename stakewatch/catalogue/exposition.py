@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import requests
 
 from stakewatch.bundle.document import read_text
+from stakewatch.bundle.http_access import failure_of
 from stakewatch.bundle.problems import quoted
 from stakewatch.errors import InputError, StakewatchError
 
@@ -77,7 +78,7 @@ def read_page(place: str) -> str:
         return _fetched(place)
     except requests.RequestException as error:
         raise StakewatchError(
-            f"it cannot be fetched: {type(error).__name__}",
+            f"it cannot be fetched: {failure_of(error)}",
             where=shown_place(place),
             mend="check address and port; or save the page and name the file",
         ) from error

@@ -6,9 +6,7 @@ printed, logged or raised afterwards never holds them.
 
 import itertools
 import math
-import os
 import re
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +21,7 @@ import requests
 from prometheus_api_client import PrometheusConnect
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from stakewatch.bundle.http_access import Bearer, is_loopback, read_token
+from stakewatch.bundle.http_access import Bearer, failure_of, is_loopback, read_token
 from stakewatch.bundle.rooms import WITH_ALL_EXTRAS
 from stakewatch.errors import InputError, StakewatchError
 
@@ -165,7 +163,7 @@ class Remote:
             ) from error
         except requests.RequestException as error:
             raise StakewatchError(
-                f"{self.who} does not answer: {_cause(error)}",
+                f"{self.who} does not answer: {failure_of(error)}",
                 where=self.url,
                 mend=f"give its address with --{self.who.lower()} URL",
             ) from error
@@ -321,24 +319,6 @@ def _series(answer: object, where: str) -> tuple[Series, ...]:
         for item in answer
         if "value" in item or "values" in item
     )
-
-
-def _cause(error: BaseException) -> str:
-    """Return in a few words why a request failed: the innermost error that the system gave a text."""
-    cause: BaseException | None = error
-    said = type(error).__name__
-    while cause is not None:
-        # Their numbers are OpenSSL's and would be read as the system's: "Operation not permitted".
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return _line(f"its certificate is not trusted: {cause.verify_message}")
-        if isinstance(cause, ssl.SSLError):
-            return _line(f"TLS failed, perhaps it serves http: {cause.reason}")
-        if isinstance(cause, OSError) and cause.errno is not None:
-            said = os.strerror(cause.errno) if cause.errno > 0 else (cause.strerror or said)
-        # What a library wraps stands in `reason` with some, among the arguments with others.
-        inner = (getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__)
-        cause = next((one for one in inner if isinstance(one, BaseException)), None)
-    return _line(said)
 
 
 def _line(text: str) -> str:

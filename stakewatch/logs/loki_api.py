@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from stakewatch.bundle.http_access import Bearer, read_token
+from stakewatch.bundle.http_access import Bearer, failure_of, read_token
 from stakewatch.bundle.problems import plain
 from stakewatch.errors import InputError, StakewatchError
 
@@ -118,7 +118,7 @@ def _page(
         answer = http.get(url, params=parameters, timeout=_SECONDS, allow_redirects=False)
     except requests.RequestException as error:
         raise StakewatchError(
-            f"Loki does not answer: {type(error).__name__}",
+            f"Loki does not answer: {failure_of(error)}",
             where=url,
             mend="does it run, and is the address right?",
         ) from error

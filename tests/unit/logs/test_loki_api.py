@@ -107,7 +107,7 @@ def test_any_other_answer_is_one_error_that_a_terminal_can_show(
 
 
 def test_a_loki_that_is_not_there_is_an_error(server: FakeLoki) -> None:
-    with pytest.raises(StakewatchError, match="does not answer"):
+    with pytest.raises(StakewatchError, match="does not answer: Connection refused"):
         find_lines(Address("http://127.0.0.1:9"), QUERY, 0, 100, 10)
     assert not server.requests
 
