@@ -97,7 +97,10 @@ def command(
     for one in outdated(previews, allowances) if fail_on_empty else ():
         progress.print(f"{one.board}: {one.panel} has data, so dashboards/empty.yaml need not allow none")
     panels = sum(preview.panels for preview in previews)
-    console().print(f"{len(previews)} boards, {panels} panels, {len(dead)} without data and without a reason")
+    boards_shown = "1 board" if len(previews) == 1 else f"{len(previews)} boards"
+    console().print(
+        f"{boards_shown}, {panels} panels, {len(dead)} without data and not in dashboards/empty.yaml"
+    )
     console().print(shown(index))
     if dead and fail_on_empty:
         sys.exit(1)
