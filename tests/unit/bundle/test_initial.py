@@ -1,5 +1,7 @@
 """The bundle that the package carries."""
 
+import posixpath
+import re
 import tomllib
 from pathlib import Path
 
@@ -70,3 +72,15 @@ def test_the_wheel_carries_what_is_copied() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert {name: f"stakewatch/carried/{name}" for name in CONTENTS}.items() <= carried.items()
+
+
+def test_no_page_of_the_copy_leads_to_one_that_is_not_in_it() -> None:
+    files = carried_files(carried_bundle())
+    dead = [
+        f"{name}: {link}"
+        for name, path in files.items()
+        if path.suffix == ".md"
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+        if posixpath.normpath(posixpath.join(posixpath.dirname(name), link)) not in files
+    ]
+    assert dead == []
