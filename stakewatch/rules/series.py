@@ -61,15 +61,13 @@ def _of_selector(selector: Selector, known: Known) -> Iterator[Flaw]:
 def _of_series(name: str, selector: Selector, known: Known) -> Iterator[Flaw]:
     everywhere = known.catalogue.find(name)
     if not everywhere:
-        recorded = [one for one in known.recorded if ":" in name]
+        names = [one for one in known.recorded if ":" in name] + _neighbours(name, known.catalogue)
+        other = "record it" if ":" in name else "learn it with `stakewatch catalogue add`"
+        mend = f"mend the name, or {other}"
         yield Flaw(
             selector.start,
             f"no component of the catalogue exposes {name}, and no rule records it",
-            did_you_mean(
-                name, [*recorded, *_neighbours(name, known.catalogue)], "mend the name, or add it to"
-            )
-            if recorded or ":" not in name
-            else "mend the name, or record it",
+            did_you_mean(name, names, f"{mend}; there are" if names else mend),
         )
         return
     metrics = [one for one in everywhere if selects(selector.matchers, one, known.catalogue)]
