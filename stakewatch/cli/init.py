@@ -30,7 +30,12 @@ _WORDS = {
     "--merge", "into_others", is_flag=True, help="Also into a folder that has files of these names."
 )
 @click.option("--dry-run", "dry", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--diff", "with_diff", is_flag=True, help="Show how your files differ from this version's.")
+@click.option(
+    "--diff",
+    "with_diff",
+    is_flag=True,
+    help="Also show how your files differ from this version's; with --dry-run, beforehand.",
+)
 @json_option
 def command(*, folder: Path, into_others: bool, dry: bool, with_diff: bool, as_json: bool) -> None:
     """Copy rules, their tests, routes, dashboards, catalogue and runbooks into FOLDER.
@@ -52,6 +57,8 @@ def command(*, folder: Path, into_others: bool, dry: bool, with_diff: bool, as_j
         print_json([{"path": one.path, "fate": one.fate.value, "beside": one.beside} for one in steps])
     else:
         _print(folder, steps, waiting, with_diff=with_diff)
+        if dry:
+            progress_console().print("nothing was written: --dry-run")
     sys.exit(1 if waiting else 0)
 
 
