@@ -234,13 +234,18 @@ class PrometheusTarget:
         loaded = set(group_lines(loaded_groups(self._api), names))
         missing = [line for line in item.text.splitlines()[1:] if line not in loaded]
         if missing:
-            path = self._folder.path
             raise StakewatchError(
                 f"it loaded its configuration, but not these {len(missing)} rule groups: {missing[0]}, …",
                 where=self._api.url,
-                mend=f"start it with --config.file={path}/prometheus.yaml, or let its own configuration have "
-                f"rule_files: [{path}/rules/*.yaml] and scrape_config_files: [{path}/scrape.yaml]",
+                mend=self._how_to_load(),
             )
+
+    def _how_to_load(self) -> str:
+        path = self._folder.path
+        return (
+            f"start it with --config.file={path}/prometheus.yaml, or let its own configuration have "
+            f"rule_files: [{path}/rules/*.yaml] and scrape_config_files: [{path}/scrape.yaml]"
+        )
 
     def _put_back(self) -> None:
         """Let the files be what they were: the next start of Prometheus must not fail because of ours."""
@@ -275,7 +280,24 @@ class PrometheusTarget:
             report("Prometheus")
             loaded = [name for name in ours if _kind_of(name) in _LOADED_KINDS]
             facts += _server_facts(self._api, loaded, self._folder.changed_at(loaded))
+            # While the configuration is refused or old, that is what there is to say.
+            if all(fact.healthy for fact in facts if fact.subject == CONFIGURATION):
+                facts += self._not_loaded(self._api, [name for name in loaded if name not in missing])
         return facts
+
+    def _not_loaded(self, api: JsonApi, names: Sequence[str]) -> Iterator[Fact]:
+        """Yield of which rule files of ours a Prometheus that loaded its configuration has no group."""
+        groups = loaded_groups(api)
+        missing = [
+            name
+            for name in names
+            if _kind_of(name) == RULE_FILE
+            and not any(group.stands_in(name) for group in groups)
+            and _has_groups(self._folder.read(name))
+        ]
+        if missing:
+            detail = f"{missing[0]}{', …' if len(missing) > 1 else ''}: {self._how_to_load()}"
+            yield Fact("rule files", f"{len(missing)} not loaded", detail, healthy=False)
 
 
 def _server_facts(api: JsonApi, names: Sequence[str], changed_at: float) -> Iterator[Fact]:
@@ -316,6 +338,13 @@ def _expected_groups(files: Sequence[Item]) -> Iterator[str]:
         groups: list[dict[str, Any]] = yaml.safe_load(item.text)["groups"]
         for group in sorted(groups, key=lambda one: str(one["name"])):
             yield group_line(item.name, group["name"], len(group["rules"]))
+
+
+def _has_groups(text: str | None) -> bool:
+    try:
+        return bool(yaml.safe_load(text or "")["groups"])
+    except (yaml.YAMLError, KeyError, TypeError):
+        return False
 
 
 def _kind_of(name: str) -> str:

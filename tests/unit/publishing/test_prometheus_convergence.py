@@ -225,3 +225,16 @@ def test_a_prometheus_that_does_not_answer_is_a_remark_of_the_plan(bundle: Path)
     (remark,) = made.flaws
     assert (remark.subject, remark.fatal) == ("Prometheus does not answer", False)
     assert not (bundle / "there").exists()
+
+
+def test_the_status_tells_of_rule_files_that_no_configuration_names(bundle: Path) -> None:
+    with serving(FakePrometheus(bundle / "there")) as there:
+        options = {"config_path": str(there.folder), "url": there.url}
+        publish(make(bundle, "prometheus", **options))
+        with make(bundle, "prometheus", **options) as target:
+            assert [fact for fact in target.status(lambda _: None) if not fact.healthy] == []
+            # As where its own configuration has no `rule_files` of ours.
+            there.groups = []
+            (fact,) = [fact for fact in target.status(lambda _: None) if not fact.healthy]
+    assert (fact.subject, fact.state) == ("rule files", "1 not loaded")
+    assert f"rule_files: [{there.folder}/rules/*.yaml]" in fact.detail
