@@ -13,7 +13,8 @@ from stakewatch.programs.find import missing_needs, search_for
 from stakewatch.programs.pins import find_program
 
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
-_CHAIN = Path(__file__).parent / "e2e"
+# Files that share what takes long to start: the real chain, the demo's fleet.
+_TOGETHER = tuple(Path(__file__).parent / name for name in ("e2e", "integration/grafana"))
 
 
 def _missing(item: pytest.Item) -> Iterator[str]:
@@ -44,12 +45,11 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests whose programs are missing, except in CI, where each of them fails.
 
-    Where several processes share the tests, those of one file share its programs and so stay together, and
-    the files of tests/e2e their chain.
+    Where several processes share the tests, those of one file share its programs and so stay together.
     """
     for item in items:
-        group = "chain" if item.path.is_relative_to(_CHAIN) else str(item.path.relative_to(config.rootpath))
-        item.add_marker(pytest.mark.xdist_group(group))
+        place = next((folder for folder in _TOGETHER if item.path.is_relative_to(folder)), item.path)
+        item.add_marker(pytest.mark.xdist_group(str(place.relative_to(config.rootpath))))
     not_run: dict[str, list[str]] = {}
     missing = {item.nodeid: list(_missing(item)) for item in items}
     if os.environ.get("CI") != "true":
