@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
-# One more than two processors: the tests of the real chain mostly wait for its next slot.
+# One more than two processors: the tests of the real chain mostly wait for its next slot, and so come first.
 TEST_PROCESSES ?= 3
 
 .PHONY: help
@@ -32,7 +32,7 @@ tools: setup ## find or build every pinned program
 
 .PHONY: test
 test: tools ## every test, the real chain included
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup tests/unit tests/integration tests/e2e $(PYTEST_ARGUMENTS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder tests/e2e tests/integration tests/unit $(PYTEST_ARGUMENTS)
 
 .PHONY: unit
 unit: setup ## the tests that start no program but our parser
