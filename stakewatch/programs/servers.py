@@ -50,7 +50,10 @@ class PrometheusAlert:
 
 @dataclass(frozen=True)
 class Rule:
-    """A loaded rule; `state` is empty for a recording rule, `error` is the last evaluation's."""
+    """A loaded rule; `state` is empty for a recording rule, `error` is the last evaluation's.
+
+    `health` is `ok`, `err`, or `unknown` before the first evaluation, within an interval of its group.
+    """
 
     name: str
     group: str
@@ -60,6 +63,7 @@ class Rule:
     error: str
     state: str
     duration_seconds: float
+    interval_seconds: float
     evaluation_seconds: float
 
 
@@ -162,6 +166,7 @@ class Prometheus:
                 error=rule.get("lastError", ""),
                 state=rule.get("state", ""),
                 duration_seconds=float(rule.get("duration", 0)),
+                interval_seconds=float(group["interval"]),
                 evaluation_seconds=float(rule["evaluationTime"]),
             )
             for group in data["groups"]

@@ -35,6 +35,7 @@ CHAPTERS = (
 )
 # Three quarters of the keys stay on the pair that is left alone, so the chain still finalises.
 KEY_COUNTS = (48, 16)
+_LONG_SECONDS = 60.0
 _RULES = Path(__file__).parents[2] / "rules"
 _HEALTHY_EPOCHS = 3
 _POLL_SECONDS = 0.2
@@ -139,7 +140,9 @@ def _tell_the_quiet(run: Run) -> None:
     down = {target.url: target.error for target in server.targets() if target.health != "up"}
     chapter.equal("scrape targets that are not up", {}, down)
     rules = server.rules()
-    chapter.equal("rules that fail", {}, {rule.name: rule.error for rule in rules if rule.health != "ok"})
+    # What is recorded once an hour may have its first turn after the run.
+    due = [rule for rule in rules if rule.health != "unknown" or rule.interval_seconds < _LONG_SECONDS]
+    chapter.equal("rules that fail", {}, {rule.name: rule.error for rule in due if rule.health != "ok"})
     loaded = {rule.name for rule in rules}
     chapter.equal("alerts of the bundle that are not loaded", set(), _alert_names() - loaded - STANDING)
     for name in ("BeaconNodePeersLow", "ExecutionPeersLow"):

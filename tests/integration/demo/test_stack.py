@@ -39,7 +39,14 @@ def test_every_target_is_scraped(stack: Stack) -> None:
 
 
 def test_every_rule_is_evaluated_without_an_error(stack: Stack) -> None:
-    wait_for(lambda: all(rule.health == "ok" for rule in stack.prometheus.rules()))
+    wait_for(
+        lambda: all(
+            rule.health == "ok"
+            for rule in stack.prometheus.rules()
+            # Those of an hour, here more than a minute, have their turn later.
+            if rule.interval_seconds < LIMIT_SECONDS
+        )
+    )
     written = {rule.name for file in load_rule_files(ROOT / "rules") for rule in file.rules}
     assert {rule.name for rule in stack.prometheus.rules()} == written
     assert {rule.error for rule in stack.prometheus.rules()} == {""}
