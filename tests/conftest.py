@@ -13,8 +13,8 @@ from stakewatch.programs.find import missing_needs, search_for
 from stakewatch.programs.pins import find_program
 
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
-# Files that share what takes long to start: the real chain, the demo's fleet.
-_TOGETHER = tuple(Path(__file__).parent / name for name in ("e2e", "integration/grafana"))
+# Files that share what takes long to start: the real chain, the demo's fleet, Loki.
+_TOGETHER = tuple(Path(__file__).parent / name for name in ("e2e", "integration/grafana", "integration/logs"))
 
 
 def _missing(item: pytest.Item) -> Iterator[str]:
