@@ -32,7 +32,7 @@ tools: setup ## find or build every pinned program
 
 .PHONY: test
 test: tools ## every test, the real chain included
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder tests/e2e tests/integration tests/unit $(PYTEST_ARGUMENTS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder tests/e2e tests/integration tests/unit $(PYTEST_ARGUMENTS)
 
 .PHONY: unit
 unit: setup ## the tests that start no program but our parser

@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ from stakewatch.programs.find import missing_needs, search_for
 from stakewatch.programs.pins import find_program
 
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
-# Files that share what takes long to start: the real chain, the demo's fleet, Loki.
-_TOGETHER = tuple(Path(__file__).parent / name for name in ("e2e", "integration/grafana", "integration/logs"))
 
 
 def _missing(item: pytest.Item) -> Iterator[str]:
@@ -41,15 +38,8 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests whose programs are missing, except in CI, where each of them fails.
-
-    Where several processes share the tests, those of one file share its programs and so stay together.
-    """
-    for item in items:
-        place = next((folder for folder in _TOGETHER if item.path.is_relative_to(folder)), item.path)
-        item.add_marker(pytest.mark.xdist_group(str(place.relative_to(config.rootpath))))
+    """Leave out the tests whose programs are missing, except in CI, where each of them fails."""
     not_run: dict[str, list[str]] = {}
     missing = {item.nodeid: list(_missing(item)) for item in items}
     if os.environ.get("CI") != "true":

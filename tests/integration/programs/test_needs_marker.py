@@ -58,7 +58,7 @@ class Run:
         )
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2", "--dist", "loadgroup")])
+@pytest.mark.parametrize("options", [(), ("-n", "2", "--dist", "loadfile")])
 def test_a_missing_package_is_listed_with_its_tests_and_the_rest_passes(
     run: Run, options: tuple[str, ...]
 ) -> None:
