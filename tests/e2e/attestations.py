@@ -59,33 +59,34 @@ def compare_attestations(
 
 def rewards(record: Recording, past: History) -> Iterable[Paid]:
     """Yield epoch by epoch what attestations brought, computed and seen."""
-    # A state may have been noted of a block that was the head for a moment only.
-    slots = sorted(record.states.keys() & past.blocks.keys())
-    for before, after in pairwise(slots):
+    states = {
+        slot: record.states[past.roots[slot]] for slot in past.blocks if past.roots[slot] in record.states
+    }
+    for before, after in pairwise(sorted(states)):
         epoch = after // SLOTS_PER_EPOCH
-        if epoch != before // SLOTS_PER_EPOCH + 1 or epoch < 2 or before not in record.encoded:
+        if epoch != before // SLOTS_PER_EPOCH + 1 or epoch < 2 or past.roots[before] not in record.encoded:
             continue
-        state = decoded(record, before)
+        state = decoded(record, before, past.roots[before])
         found = AttestationRewards(state, reward_parameters(record.specification, state.fork))
         computed = found.of(np.arange(len(state.balances))).total.tolist()
         block = past.blocks[after]
         period = specification_number(record.specification, "EPOCHS_PER_SYNC_COMMITTEE_PERIOD")
         seats = state.next_sync_committee if epoch % period == 0 else state.current_sync_committee
-        moved = _moved(block, seats, record.states[after])
+        moved = _moved(block, seats, states[after])
         yield Paid(
             epoch - 2,
             tuple(computed),
             {
-                index: record.states[after][index].balance - old.balance - moved.get(index, 0)
-                for index, old in enumerate(record.states[before])
+                index: states[after][index].balance - old.balance - moved.get(index, 0)
+                for index, old in enumerate(states[before])
                 if index != block.proposer
             },
         )
 
 
-def decoded(record: Recording, slot: int) -> BeaconState:
-    """Return the recorded state of a slot. Raises StateError."""
-    content = record.encoded[slot]
+def decoded(record: Recording, slot: int, root: str) -> BeaconState:
+    """Return the recorded state of a slot after a block. Raises StateError."""
+    content = record.encoded[root]
     values = record.specification
     reader = StateReader(
         state_layout(values, fork_at(values, slot // SLOTS_PER_EPOCH)),

@@ -14,8 +14,17 @@ WEI_PER_GWEI = 10**9
 
 
 @dataclass(frozen=True)
+class Header:
+    """Where a block stands in the chain."""
+
+    root: str
+    slot: int
+    parent_root: str
+
+
+@dataclass(frozen=True)
 class Block:
-    """A canonical block: who proposed it, whom its payload pays, what it withdraws (gwei by validator).
+    """A block: who proposed it, whom its payload pays, what it withdraws (gwei by validator).
 
     `sync_bits` tells which seats of the sync committee took part, the lowest bit first.
     """
@@ -62,6 +71,18 @@ def call(pair: Pair, method: str, parameters: Sequence[object] = ()) -> Any:  # 
     if "error" in content:
         raise RuntimeError(f"{pair.execution} answers {method} with {content['error']}")
     return content["result"]
+
+
+def header_of(pair: Pair, block: str) -> Header | None:
+    """Return the header of a block by root, slot or as `head`, None when the node has none there."""
+    try:
+        answer = ask(pair, f"beacon/headers/{block}")
+    except requests.HTTPError as error:
+        if error.response.status_code == requests.codes.not_found:
+            return None
+        raise
+    message = answer["header"]["message"]
+    return Header(answer["root"], int(message["slot"]), message["parent_root"])
 
 
 def head_slot(pair: Pair) -> int:
@@ -116,12 +137,9 @@ def encoded_state(pair: Pair, slot: int) -> bytes:
     return answer.content
 
 
-def block_at(pair: Pair, slot: int) -> Block | None:
-    """Return the canonical block of a slot, None when the slot is empty."""
-    url = f"{pair.beacon_url}/eth/v2/beacon/blocks/{slot}"
-    answer = requests.get(url, timeout=_REQUEST_SECONDS)
-    if answer.status_code == requests.codes.not_found:
-        return None
+def block_of(pair: Pair, root: str) -> Block:
+    """Return the block of a root. Raises requests.RequestException."""
+    answer = requests.get(f"{pair.beacon_url}/eth/v2/beacon/blocks/{root}", timeout=_REQUEST_SECONDS)
     answer.raise_for_status()
     message = answer.json()["data"]["message"]
     payload = message["body"]["execution_payload"]

@@ -2,14 +2,14 @@
 
 The exporter's figures of one moment belong to one height, which it need not tell. So each set of figures is
 looked up among the chain's heights: it is right when all keys agree with the chain at one height, and when
-those heights go on from one set to the next.
+those heights go on from one set to the next. A reorganisation may take a height's block back later.
 """
 
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tests.e2e.chain import WEI_PER_GWEI, Block, balance_wei, block_at, tips_wei
+from tests.e2e.chain import WEI_PER_GWEI, Block, balance_wei, tips_wei
 from tests.e2e.devnet import SECONDS_PER_SLOT, SLOTS_PER_EPOCH, Devnet, Pair
 from tests.e2e.installation import Group
 from tests.e2e.ledger import Chapter
@@ -24,8 +24,20 @@ Figures = tuple[int, ...]
 
 
 @dataclass(frozen=True)
+class Height:
+    """Gwei of all keys after a block that was the head for a while, and is not on the chain."""
+
+    slot: int
+    balances: Figures
+    income: Figures
+
+
+@dataclass(frozen=True)
 class History:
-    """The canonical chain of the run: blocks by slot, gwei by slot and key, tips in gwei by slot."""
+    """The canonical chain of the run: blocks by slot, gwei by slot and key, tips in gwei by slot.
+
+    `roots` has the blocks' roots by slot, `orphans` what stood beside the chain.
+    """
 
     blocks: Mapping[int, Block]
     proposers: Mapping[int, int]
@@ -34,32 +46,50 @@ class History:
     income: Mapping[int, Figures]
     withdrawn: Mapping[int, Figures]
     tips: Mapping[int, int]
+    roots: Mapping[int, str]
+    orphans: tuple[Height, ...] = ()
 
 
 def history(pair: Pair, record: Recording) -> History:
-    """Read the canonical chain of the run from a node that saw all of it."""
-    slots = sorted(record.states)
-    count = len(record.states[slots[0]])
-    blocks: dict[int, Block] = {}
-    withdrawn: dict[int, Figures] = {slots[0]: (0,) * count}
-    total = [0] * count
-    for slot in range(1, slots[-1] + 1):
-        block = block_at(pair, slot)
-        if block is not None:
-            blocks[slot] = block
-            for index, amount in block.withdrawals.items():
-                total[index] += amount
-        withdrawn[slot] = tuple(total)
-    balances = {slot: tuple(key.balance for key in record.states[slot]) for slot in slots}
+    """Return the chain of the run as it was noted; only tips are asked for now."""
+    roots = record.canonical()
+    count = len(next(iter(record.states.values())))
+    withdrawn_by_root: dict[str, Figures] = {}
+    for header in sorted(record.headers.values(), key=lambda header: header.slot):
+        before = withdrawn_by_root.get(header.parent_root, (0,) * count)
+        block = record.blocks.get(header.root)
+        taken = {} if block is None else block.withdrawals
+        withdrawn_by_root[header.root] = tuple(
+            amount + taken.get(index, 0) for index, amount in enumerate(before)
+        )
+    withdrawn: dict[int, Figures] = {}
+    figures = (0,) * count
+    for slot in range(max(roots) + 1):
+        figures = withdrawn_by_root[roots[slot]] if slot in roots else figures
+        withdrawn[slot] = figures
+    blocks = {slot: record.blocks[root] for slot, root in roots.items() if root in record.blocks}
+    states = {slot: record.states[root] for slot, root in roots.items() if root in record.states}
+    balances = {slot: tuple(key.balance for key in keys) for slot, keys in states.items()}
     return History(
         blocks=blocks,
         proposers=record.proposers,
         balances=balances,
-        effective={slot: tuple(key.effective_balance for key in record.states[slot]) for slot in slots},
-        income={slot: _sum(balances[slot], withdrawn[slot]) for slot in slots},
+        effective={slot: tuple(key.effective_balance for key in keys) for slot, keys in states.items()},
+        income={slot: _sum(figures, withdrawn[slot]) for slot, figures in balances.items()},
         withdrawn=withdrawn,
         tips={slot: tips_wei(pair, block) // WEI_PER_GWEI for slot, block in blocks.items()},
+        roots=roots,
+        orphans=tuple(
+            _height(record, root, withdrawn_by_root[root])
+            for root in record.states
+            if root not in roots.values()
+        ),
     )
+
+
+def _height(record: Recording, root: str, withdrawn: Figures) -> Height:
+    balances = tuple(key.balance for key in record.states[root])
+    return Height(record.headers[root].slot, balances, _sum(balances, withdrawn))
 
 
 def compare_keys(
@@ -73,13 +103,13 @@ def compare_keys(
     keys = len(next(iter(past.balances.values())))
     pages = record.scrapes
     balances = _changes(pages, "stakewatch_validator_balance_gwei", keys)
-    _compare_heights(chapter, "balance", chain, balances, _heights(past.balances))
+    orphaned = [(height.slot, height.balances) for height in past.orphans]
+    _compare_heights(chapter, "balance", chain, balances, _heights((*past.balances.items(), *orphaned)))
     earned = _changes(pages, "stakewatch_validator_earned_gwei", keys)
     base = _base_slot(past, [figures for _, figures in earned])
     chapter.record("earned gwei count from one slot on", "a slot", base, holds=base is not None and base >= 0)
     if base is not None:
-        start = past.income[base]
-        since = {slot: _difference(figures, start) for slot, figures in past.income.items() if slot >= base}
+        since = _since(past, base)
         _compare_heights(chapter, "earned", chain, earned, _heights(since))
     for group in groups:
         _compare_group(chapter, group, pages)
@@ -100,9 +130,10 @@ def _changes(pages: Iterable[Scrape], metric: str, keys: int) -> list[tuple[floa
     return found
 
 
-def _heights(figures: Mapping[int, Figures]) -> dict[Figures, list[int]]:
+def _heights(figures: Iterable[tuple[int, Figures]]) -> dict[Figures, list[int]]:
+    """Return the slots by figures."""
     found: dict[Figures, list[int]] = {}
-    for slot, values in figures.items():
+    for slot, values in figures:
         found.setdefault(values, []).append(slot)
     return found
 
@@ -110,12 +141,18 @@ def _heights(figures: Mapping[int, Figures]) -> dict[Figures, list[int]]:
 def _base_slot(past: History, earned: list[Figures]) -> int | None:
     """Return the slot from which on earned gwei are counted: that at which most sets agree with the chain."""
     best: tuple[int, int] | None = None
-    for base, start in past.income.items():
-        since = {_difference(figures, start) for slot, figures in past.income.items() if slot >= base}
+    for base in past.income:
+        since = {figures for _, figures in _since(past, base)}
         agreeing = sum(figures in since for figures in earned)
         if agreeing and (best is None or agreeing > best[0]):
             best = (agreeing, base)
     return None if best is None else best[1]
+
+
+def _since(past: History, base: int) -> list[tuple[int, Figures]]:
+    """Return by slot what the keys earned since a slot, orphaned blocks' figures among them."""
+    heights = (*past.income.items(), *((height.slot, height.income) for height in past.orphans))
+    return [(slot, _difference(figures, past.income[base])) for slot, figures in heights if slot >= base]
 
 
 def _compare_heights(

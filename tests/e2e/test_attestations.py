@@ -42,25 +42,27 @@ def _recorded(chain: Chain) -> tuple[Recording, History]:
     )
     record.specification.update(values)
     blocks: dict[int, Block] = {}
+    roots: dict[int, str] = {}
     for slot in range(1, chain.slot + 1):
         block = chain.slots[slot].block
         if block is None:
             continue
         epoch = chain.epochs[chain.epoch_of(slot)]
-        record.states[slot] = tuple(
+        record.states[block.root] = tuple(
             Validator(index, chain.pubkeys[index], "active_ongoing", int(balance), int(effective))
             for index, (balance, effective) in enumerate(
                 zip(chain.balances_at(slot), epoch.effective_balances, strict=True)
             )
         )
-        record.encoded[slot] = ssz_state(chain, slot, bytes.fromhex(versions["deneb"][0][2:]))
+        record.encoded[block.root] = ssz_state(chain, slot, bytes.fromhex(versions["deneb"][0][2:]))
         withdrawals: dict[int, int] = {}
         for withdrawal in block.payload.withdrawals:
             index = withdrawal.validator_index
             withdrawals[index] = withdrawals.get(index, 0) + withdrawal.amount
         bits = np.packbits(block.sync_bits, bitorder="little").tobytes()
+        roots[slot] = block.root
         blocks[slot] = Block(slot, block.proposer_index, "0x", slot, "0x", withdrawals, bits)
-    return record, History(blocks, {}, {}, {}, {}, {}, {})
+    return record, History(blocks, {}, {}, {}, {}, {}, {}, roots)
 
 
 def _page(record: Recording, past: History, *, wrong_by: int = 0) -> Scrape:
@@ -95,11 +97,11 @@ def test_a_chain_that_is_right_passes(chain: Chain) -> None:
 def test_a_gwei_on_one_balance_is_noticed(chain: Chain) -> None:
     record, past = _recorded(chain)
     record.scrapes.append(_page(record, past))
-    slot = min(slot for slot in record.states if slot >= 5 * SLOTS_PER_EPOCH)
-    changed = list(record.states[slot])
+    slot = min(slot for slot in past.blocks if slot >= 5 * SLOTS_PER_EPOCH)
+    changed = list(record.states[past.roots[slot]])
     index = next(index for index in range(KEYS) if index != past.blocks[slot].proposer)
     changed[index] = dataclasses.replace(changed[index], balance=changed[index].balance + 1)
-    record.states[slot] = tuple(changed)
+    record.states[past.roots[slot]] = tuple(changed)
     assert _failed(record, past) == {"rewards of epoch 3 of 63 keys"}
 
 

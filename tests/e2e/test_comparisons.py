@@ -9,9 +9,9 @@ import pytest
 from eth_keys.datatypes import PrivateKey
 
 from tests.e2e.alarms import Alarm, compare_alarms
-from tests.e2e.chain import Block, Validator
+from tests.e2e.chain import Block
 from tests.e2e.devnet import SECONDS_PER_SLOT, SLOTS_PER_EPOCH, Devnet, Pair
-from tests.e2e.earnings import History, compare_keys, compare_proposals
+from tests.e2e.earnings import Height, History, compare_keys, compare_proposals
 from tests.e2e.installation import Group
 from tests.e2e.ledger import Check, Ledger
 from tests.e2e.recording import Recording
@@ -56,6 +56,7 @@ def truth() -> History:
         income=figures,
         withdrawn=taken,
         tips={slot: 10 + slot for slot in blocks},
+        roots={slot: f"0x{slot}" for slot in blocks},
     )
 
 
@@ -93,14 +94,10 @@ def page(epoch: int, past: History) -> Scrape:
     return Scrape((slot + 2) * SECONDS_PER_SLOT, {name: tuple(found) for name, found in series.items()})
 
 
-def compared(pages: list[Scrape]) -> Ledger:
-    past = truth()
-    validators = {
-        slot: tuple(Validator(index, f"0x{index}", "active_ongoing", 0, STAKE) for index in range(KEYS))
-        for slot in SLOTS
-    }
+def compared(pages: list[Scrape], orphans: tuple[Height, ...] = ()) -> Ledger:
+    past = dataclasses.replace(truth(), orphans=orphans)
     ledger = Ledger()
-    record = Recording(states=validators, scrapes=pages)
+    record = Recording(scrapes=pages)
     compare_keys(ledger.chapter("keys"), CHAIN, record, past, GROUPS)
     compare_proposals(ledger.chapter("proposals"), past, GROUPS, pages)
     return ledger
@@ -156,6 +153,24 @@ def test_figures_of_two_heights_on_one_page_fail() -> None:
     mixed = {**pages[3].series, "stakewatch_validator_balance_gwei": ((older, value), *newer)}
     pages[3] = dataclasses.replace(pages[3], series=mixed)
     assert compared(pages).failed() != ()
+
+
+def test_figures_of_a_block_that_was_taken_back_are_right_while_it_was_the_head() -> None:
+    pages = right_pages()
+    past, slot = truth(), 4 * SLOTS_PER_EPOCH
+    orphan = Height(
+        slot,
+        tuple(amount + 7 for amount in past.balances[slot]),
+        tuple(amount + 7 for amount in past.income[slot]),
+    )
+    for group in GROUPS:
+        for index in group.indices:
+            for metric in ("balance", "earned"):
+                name = f"stakewatch_validator_{metric}_gwei"
+                pages[3] = changed(pages[3], name, 7, validator_index=str(index))
+                pages[3] = changed(pages[3], f"stakewatch_validators_{metric}_gwei", 7, group=group.name)
+    assert compared(pages, (orphan,)).failed() == ()
+    assert len(compared(pages).failed()) >= 2
 
 
 def test_an_epoch_that_was_left_out_fails() -> None:
