@@ -1,6 +1,7 @@
 """What our fakes of AWS services share: whose credentials hold, and how answers and refusals are sent."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -31,7 +32,7 @@ class Cut:
     after: bool
 
 
-class AwsHandler(BaseHTTPRequestHandler):
+class AwsHandler(BaseHTTPRequestHandler, ABC):
     """Reads requests and sends what `respond`, which a fake defines, makes of them."""
 
     protocol_version = "HTTP/1.1"
@@ -51,9 +52,9 @@ class AwsHandler(BaseHTTPRequestHandler):
 
     do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names of the base class
 
+    @abstractmethod
     def respond(self, body: bytes) -> tuple[int, dict[str, Any]] | Reply | Cut:
         """Return what becomes of the request at hand."""
-        raise NotImplementedError
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the signature of the base class
         """Say nothing."""
