@@ -72,19 +72,17 @@ def play(folder: Path, ledger: Ledger, say: Say) -> None:
         validators = validators_at(chain.pairs[0], "genesis") or ()
         keys = {validator.index: validator.public_key for validator in validators}
         say("the chain is up; starting exporter, Prometheus and Alertmanager")
-        with (
-            installation(folder, chain, keys) as installed,
-            recording(chain.pairs[0], installed.exporter) as record,
-        ):
-            run = Run(chain, installed, record, ledger, say)
-            _wait(run, "genesis", lambda: chain.clock_slot() >= 0, 120)
-            with paying(chain.pairs):
-                _tell_the_chain(run)
-                compare_nodes(ledger.chapter("healthy nodes"), chain, chain.pairs, installed.exporter)
-                _tell_the_fleet(run)
-                _tell_the_quiet(run)
-                _tell_the_death(run)
-                _tell_the_recovery(run)
+        with installation(folder, chain, keys) as installed:
+            with recording(chain.pairs[0], installed.exporter) as record:
+                run = Run(chain, installed, record, ledger, say)
+                _wait(run, "genesis", lambda: chain.clock_slot() >= 0, 120)
+                with paying(chain.pairs):
+                    _tell_the_chain(run)
+                    compare_nodes(ledger.chapter("healthy nodes"), chain, chain.pairs, installed.exporter)
+                    _tell_the_fleet(run)
+                    _tell_the_quiet(run)
+                    _tell_the_death(run)
+                    _tell_the_recovery(run)
             installed.exporter_process.expect_running()
             chain.expect_running()
             past = history(chain.pairs[0], record)
