@@ -15,7 +15,6 @@ from stakewatch.cli.options import (
 )
 from stakewatch.cli.output import console, progress_console, shown
 from stakewatch.demo.quiet import WARM_UP_SECONDS, warmed_up
-from stakewatch.errors import InputError
 from stakewatch.grafana.extra import require_extra
 from stakewatch.grafana.preview.window import shown_seconds
 from stakewatch.grafana.remote import connect
@@ -62,6 +61,7 @@ def command(
     require_extra()
     # Only now, so that a missing extra is a message and not a traceback.
     from stakewatch.grafana.preview.allowed import allowances_of  # noqa: PLC0415
+    from stakewatch.grafana.preview.choices import read_choices  # noqa: PLC0415
     from stakewatch.grafana.preview.page import write_pages  # noqa: PLC0415
     from stakewatch.grafana.preview.results import Sources  # noqa: PLC0415
     from stakewatch.grafana.preview.run import (  # noqa: PLC0415
@@ -72,12 +72,12 @@ def command(
         preview_now,
     )
 
-    chosen = dict(map(_choice, choices))
     seconds = None if duration is None else shown_seconds(duration)
     bundle, configuration = opened(bundle_folder, configuration_file)
     every = boards_of(bundle, configuration)
     allowances = allowances_of(bundle, every)
     boards = choose_boards(every, uids)
+    chosen = read_choices(choices, boards)
     progress = progress_console()
     with ExitStack() as stack:
         if demo:
@@ -118,11 +118,3 @@ def _print(previews: "tuple[Preview, ...]", dead: frozenset[tuple[str, str]]) ->
                 output.print(f"  {result.panel.title}", soft_wrap=True)
                 for why in preview.why[place]:
                     output.print(f"    {why.said}{f'; {why.mend}' if why.mend else ''}", soft_wrap=True)
-
-
-def _choice(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise InputError(f"{text!r} chooses nothing", where="--choose", mend="write --choose cluster=eu-1")
-    # It stands between quotation marks in the query.
-    return name, value.replace("\\", "\\\\").replace('"', '\\"')

@@ -12,7 +12,6 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.problems import did_you_mean
 from stakewatch.catalogue.inventory import load_catalogue
 from stakewatch.errors import InputError
-from stakewatch.grafana.boardfile import variables
 from stakewatch.grafana.generation import generated, load_boards
 from stakewatch.grafana.preview.allowed import Allowance
 from stakewatch.grafana.preview.explaining import Explainer
@@ -87,10 +86,8 @@ def preview(
 ) -> tuple[Preview, ...]:
     """Ask every query of the boards and, of panels without data, why; `report` is told how far it is.
 
-    Raises InputError when a value is chosen for a variable that no board has, StakewatchError when
-    Prometheus does not answer.
+    Raises StakewatchError when Prometheus does not answer.
     """
-    _expect_variables(wish.chosen, boards)
     previews = []
     for place, board in enumerate(boards, 1):
         title = f"board {place} of {len(boards)}, {board.get('title', '')}"
@@ -123,11 +120,3 @@ def outdated(previews: Sequence[Preview], allowances: Sequence[Allowance]) -> tu
 
 def _say(report: Callable[[str], None], board: str, panel: str) -> None:
     report(f"{board}: {panel}")
-
-
-def _expect_variables(chosen: Mapping[str, str], boards: Sequence[Board]) -> None:
-    known = sorted({str(one["name"]) for board in boards for one in variables(board)})
-    for name in chosen:
-        if name not in known:
-            mend = did_you_mean(name, known, "there are")
-            raise InputError(f"no board has a variable {name!r}", where="--choose", mend=mend)
