@@ -94,8 +94,8 @@ def trace_command(
     """
     now = time.time_ns()
     question = Question(
-        start_ns=now - nanoseconds_of(since),
-        end_ns=now - nanoseconds_of(until),
+        start_ns=now - nanoseconds_of(since, "--since"),
+        end_ns=now - nanoseconds_of(until, "--until"),
         slot=None if slot is None else _slot(slot),
         pubkey=None if pubkey is None else _pubkey(pubkey),
         cluster=cluster,
@@ -138,7 +138,7 @@ def render_command(bundle_folder: Path, *, only_check: bool) -> None:
 
 def _slot(text: str) -> int:
     if not _NUMBER.fullmatch(text):
-        raise InputError("this is no slot", mend="a slot is a number from 0 on")
+        raise InputError("this is no slot", where="--slot", mend="a slot is a number from 0 on")
     return int(text)
 
 

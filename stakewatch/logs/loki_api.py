@@ -17,6 +17,7 @@ from stakewatch.bundle.http_access import Bearer, failure_of, read_token
 from stakewatch.bundle.problems import plain
 from stakewatch.errors import InputError, StakewatchError
 
+_OPTION = "--loki"
 _PAGE = 1000
 _SECONDS = 60.0
 _SHOWN_BYTES = 1200
@@ -43,12 +44,16 @@ class Address:
             usable, parts = False, None
         if not usable or parts is None or parts.query or parts.fragment:
             raise InputError(
-                "this is no address of a Loki", mend="write http://HOST:PORT, without a path of the API"
+                "this is no address of a Loki",
+                where=_OPTION,
+                mend="write http://HOST:PORT, without a path of the API",
             )
         if parts.username is not None or parts.password is not None:
             # Not repeated: it holds a password.
             raise InputError(
-                "the address of Loki has credentials in it", mend="put a token into a file and name that"
+                "the address of Loki has credentials in it",
+                where=_OPTION,
+                mend="put a token into a file and name that with --token-file",
             )
 
 

@@ -27,9 +27,12 @@ _MOST_BLOCKS = 20
 Find = Callable[[str, int, int], Found]
 
 
-def nanoseconds_of(duration: str) -> int:
-    """Return what a duration such as 1h30m comes to; raises InputError when it is none."""
-    return round(parse_duration(duration) * SECOND)
+def nanoseconds_of(duration: str, where: str) -> int:
+    """Return what a duration such as 1h30m comes to.
+
+    Raises InputError, which names `where`, when it is none.
+    """
+    return round(parse_duration(duration, where=where) * SECOND)
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,22 @@ class Question:
 
     def __post_init__(self) -> None:
         if self.slot is not None and self.pubkey is not None:
-            raise InputError("a slot or a key, not both", mend="ask twice")
+            raise InputError("a slot or a key, not both", where="--slot and --pubkey", mend="ask twice")
         if self.slot is not None and not 0 <= self.slot <= _LARGEST_SLOT:
-            raise InputError(f"{self.slot} is no slot", mend="a slot is a number from 0 on")
+            raise InputError(f"{self.slot} is no slot", where="--slot", mend="a slot is a number from 0 on")
         if self.pubkey is not None and (
             not self.pubkey.startswith("0x") or parse_key(self.pubkey) != self.pubkey
         ):
-            raise InputError("this is no public key", mend="write 0x and 96 hexadecimal digits")
+            raise InputError(
+                "this is no public key", where="--pubkey", mend="write 0x and 96 hexadecimal digits"
+            )
         for name, value in (("cluster", self.cluster), ("network", self.network)):
             if value and not _WORD.fullmatch(value):
-                raise InputError(f"no {name} has such a name", mend="letters, digits, and _ . - between them")
+                raise InputError(
+                    f"no {name} has such a name",
+                    where=f"--{name}",
+                    mend="letters, digits, and _ . - between them",
+                )
         if not 0 <= self.start_ns < self.end_ns:
             raise InputError("the time ends before it begins", mend="give --since longer ago than --until")
 

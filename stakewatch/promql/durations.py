@@ -22,10 +22,10 @@ _ONLY_WHOLE = ("y", "w")
 _MOST_MILLISECONDS = (2**63 - 1) // 1_000_000
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(text: str, *, where: str | None = None) -> float:
     """Return the seconds of a duration such as `5m`, `1h30m`, `625ms` or `0`.
 
-    Raises InputError when Prometheus would not read it.
+    Raises InputError, which names `where`, when Prometheus would not read it.
     """
     if text == "0":
         return 0.0
@@ -33,6 +33,7 @@ def parse_duration(text: str) -> float:
     if not match or not text:
         raise InputError(
             f"{text[:100]!r} is not a duration",
+            where=where,
             mend="write it like 30s, 5m or 1h30m, the largest unit first (y, w, d, h, m, s, ms)",
         )
     given = {
@@ -41,7 +42,9 @@ def parse_duration(text: str) -> float:
     milliseconds = sum(int(digits or 0) * _UNITS_MILLISECONDS[unit] for unit, digits in given.items())
     if milliseconds > _MOST_MILLISECONDS:
         raise InputError(
-            f"the duration {text[:100]} is too long", mend="Prometheus' limit is about 292 years"
+            f"the duration {text[:100]} is too long",
+            where=where,
+            mend="Prometheus' limit is about 292 years",
         )
     return milliseconds / 1000
 

@@ -16,6 +16,7 @@ _POINTS = 400
 _SCRAPES_OF_A_RATE = 4
 _DEFAULT_SECONDS = 10_800
 _LONGEST_SECONDS = 2 * 366 * 86_400
+_OPTION = "--range"
 _RELATIVE = re.compile(r"now-(\w+)")
 
 
@@ -63,9 +64,9 @@ def shown_seconds(duration: str) -> float:
 
     Raises InputError when it is none, too short or too long.
     """
-    seconds = parse_duration(duration)
+    seconds = parse_duration(duration, where=_OPTION)
     if not 1 <= seconds <= _LONGEST_SECONDS:
-        raise InputError(f"{duration} cannot be shown", where="--range", mend="give 1s to 2y")
+        raise InputError(f"{duration} cannot be shown", where=_OPTION, mend="give 1s to 2y")
     return seconds
 
 

@@ -104,19 +104,28 @@ def test_an_answer_that_was_cut_off_is_said(run: Run) -> None:
         ["--slot", "1", "--pubkey", "0x" + "a" * 96],
         ["--pubkey", "0xabc"],
         ["--since", "yesterday"],
+        ["--until", "5x"],
         ["--since", "1h", "--until", "2h"],
         ["--since", "0"],
         ["--since", "200y"],
         ["--cluster", 'x"} or {y="'],
         ["--most", "0"],
         ["--loki", "file:///etc/passwd"],
-        ["--token-file", "/nonexistent"],
+        ["--loki", "http://user:hunter2@127.0.0.1"],
     ],
 )
-def test_what_cannot_be_meant_exits_with_2(run: Run, arguments: list[str]) -> None:
+def test_what_cannot_be_meant_exits_with_2_and_names_the_option(run: Run, arguments: list[str]) -> None:
     answer = run("logs", "trace", *arguments)
     assert answer.code == 2
     assert not answer.out
+    assert arguments[0] in answer.err
+    assert "hunter2" not in answer.err
+
+
+def test_a_token_that_is_not_there_exits_with_2_and_names_the_file(run: Run) -> None:
+    answer = run("logs", "trace", "--token-file", "/nonexistent", "--loki", "http://127.0.0.1:9")
+    assert answer.code == 2
+    assert "/nonexistent: the token cannot be read" in answer.err
 
 
 @pytest.mark.usefixtures("loki")

@@ -26,7 +26,7 @@ from stakewatch.programs.process import free_port
         (["eks_storage", "--choose", "iops=many"], "write --choose iops=3000"),
         (["--range", "0s"], "cannot be shown"),
         (["--range", "10y"], "cannot be shown"),
-        (["--range", "-5m"], "is not a duration"),
+        (["--range", "-5m"], "--range: '-5m' is not a duration"),
         (["geth_nod"], "did you mean geth_node"),
         (["geth_node", "--prometheus", "localhost:9090"], "no address of a Prometheus"),
     ],
