@@ -11,10 +11,14 @@ from stakewatch.bundle.document import read_text
 from stakewatch.bundle.problems import quoted
 from stakewatch.catalogue.components import Component, load_component
 from stakewatch.catalogue.exposition import Exposed
+from stakewatch.catalogue.inventory import load_catalogue
 from stakewatch.errors import InputError
 
 # The version of a component that is nothing but a page.
 AS_SCRAPED = "as scraped"
+# A page shares nine names in ten with its own component, even over years of versions, and less than half with
+# any other, even that of the same program's other role.
+_LEAST_SHARED = 0.5
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}")
 
 
@@ -41,11 +45,13 @@ def learn(
     source: str,
     implementation: str | None = None,
     role: str | None = None,
+    force: bool = False,
 ) -> Learned:
     """Return what a page adds to the component `name` of the catalogue in `folder`; nothing is written.
 
     Metrics are added and completed, never removed, and what people wrote about them stays.
-    Raises InputError for a name that is none, and for a component file that is not right.
+    Raises InputError for a name that is none, for a component file that is not right, and, unless `force`,
+    for a page that looks like another program's.
     """
     if not _NAME.fullmatch(name):
         raise InputError(
@@ -56,6 +62,8 @@ def learn(
     if path.exists():
         content = json.loads(read_text(path))
         known = load_component(path)
+        if not force:
+            _expect_page_of(known, page, folder)
     else:
         content = _new(name, source, implementation, role)
         known = None
@@ -100,6 +108,30 @@ def component_of_page(name: str, page: Sequence[Exposed], folder: Path) -> Compo
     learned = learn(folder, name, page, version=AS_SCRAPED, source="a scrape")
     save(learned)
     return load_component(learned.path)
+
+
+def _expect_page_of(component: Component, page: Sequence[Exposed], folder: Path) -> None:
+    """Raise InputError when a page and a component share few of the names of either."""
+    shared = _known_names(component, page)
+    fewest = min(len(page), len(component.metrics))
+    if shared >= _LEAST_SHARED * fewest:
+        return
+    everyone = load_catalogue(folder).components.values()
+    nearest = max(everyone, key=lambda one: _known_names(one, page))
+    mend = "name the page's own component, a new one if there is none; --force adds its metrics to this one"
+    if _known_names(nearest, page) > shared:
+        mend = f"is it --component {nearest.name}, which has {_known_names(nearest, page)} of them? {mend}"
+    raise InputError(
+        f"only {shared} of the page's {len(page)} metrics are known of {component.name}",
+        where="--component",
+        mend=mend,
+    )
+
+
+def _known_names(component: Component, page: Sequence[Exposed]) -> int:
+    """Return how many families of a page a component has."""
+    names = {metric.name for metric in component.metrics}
+    return sum(1 for one in page if one.name in names or component.find(one.name))
 
 
 def _new(name: str, source: str, implementation: str | None, role: str | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def command() -> None:
 @click.option("--version", required=True, metavar="TEXT", help="The version that serves it.")
 @click.option("--implementation", metavar="NAME", help="Of a new staking process: its label.")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="Of a new staking process.")
+@click.option("--force", is_flag=True, help="Also a page that looks like another component's.")
 @click.option("--dry-run", is_flag=True, help="Change nothing.")
 @bundle_option
 @configuration_option
@@ -42,6 +43,7 @@ def add(  # noqa: PLR0917 - one parameter an option
     bundle_folder: Path,
     configuration_file: Path | None,
     *,
+    force: bool,
     dry_run: bool,
 ) -> None:
     """Add the metrics that FILE_OR_URL shows to the catalogue's component NAME.
@@ -60,6 +62,7 @@ def add(  # noqa: PLR0917 - one parameter an option
         source=f"scrape of {Path(place).name if '://' not in place else place}, {version}",
         implementation=implementation,
         role=role,
+        force=force,
     )
     if not dry_run:
         save(learned)

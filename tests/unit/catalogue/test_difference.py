@@ -151,7 +151,7 @@ def test_an_unknown_component_is_an_error(bundle: Bundle) -> None:
 
 def test_the_command_learns_and_with_dry_run_only_tells(bundle: Bundle, tmp_path: Path) -> None:
     page = tmp_path / "page.prom"
-    page.write_text("# TYPE fresh gauge\nfresh 1\n", encoding="utf-8")
+    page.write_text("# TYPE fresh gauge\nfresh 1\npeers 2\n", encoding="utf-8")
     path = bundle.catalogue / "components" / "thing.json"
     before = path.read_text(encoding="utf-8")
     words = ["add", str(page), "--component", "thing", "--version", "2", "--bundle", str(bundle.root)]
@@ -163,3 +163,12 @@ def test_the_command_learns_and_with_dry_run_only_tells(bundle: Bundle, tmp_path
     assert run(*words)[0] == 0
     assert load_component(path).find("fresh")
     assert run(*words, "--role", "beacon")[0] == 2
+
+
+def test_the_command_takes_a_strange_page_only_by_force(bundle: Bundle, tmp_path: Path) -> None:
+    page = tmp_path / "page.prom"
+    page.write_text("fresh 1\n", encoding="utf-8")
+    words = ["add", str(page), "--component", "thing", "--version", "2", "--bundle", str(bundle.root)]
+    refused = CliRunner().invoke(command, words)
+    assert "only 0 of the page's 1 metrics are known of thing" in str(refused.exception)
+    assert run(*words, "--force")[0] == 0

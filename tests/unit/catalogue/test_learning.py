@@ -13,6 +13,7 @@ from stakewatch.catalogue.exposition import parse_page
 from stakewatch.catalogue.learning import Learned, component_of_page, learn, save
 from stakewatch.errors import InputError
 
+ROOT = Path(__file__).parents[3]
 PAGE = """\
 # TYPE peers gauge
 peers{direction="in"} 1
@@ -35,7 +36,7 @@ KNOWN: dict[str, Any] = {
 }
 
 
-def learned(folder: Path, page: str = PAGE, name: str = "thing", **more: str) -> Learned:
+def learned(folder: Path, page: str = PAGE, name: str = "thing", **more: Any) -> Learned:  # noqa: ANN401 - for learn
     return learn(folder, name, parse_page(page, "page"), version="2", source="a scrape", **more)
 
 
@@ -98,6 +99,56 @@ def test_a_component_that_is_broken_is_not_written_over(tmp_path: Path) -> None:
     known(tmp_path, {"component": "x"})
     with pytest.raises(InputError):
         learned(tmp_path)
+
+
+def page_of(*names: str) -> str:
+    return "".join(f"{name} 1\n" for name in names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("peers", "a", "b"),
+        # A pattern knows the first.
+        ("shard_9_size", "a", "b"),
+        ("a",),
+    ],
+)
+def test_a_page_that_shares_less_than_half_of_the_names_is_refused_and_nothing_is_written(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    path = known(tmp_path, {**KNOWN, "metrics": [*KNOWN["metrics"], {**KNOWN["metrics"][1], "name": "more"}]})
+    before = path.read_bytes()
+    with pytest.raises(InputError) as refused:
+        learned(tmp_path, page_of(*names))
+    assert f"of the page's {len(names)} metrics are known of thing" in refused.value.what
+    assert "--force" in str(refused.value.mend)
+    assert "is it --component" not in str(refused.value.mend)
+    assert path.read_bytes() == before
+    assert learned(tmp_path, page_of(*names), force=True).added
+
+
+def test_a_page_that_knows_all_that_a_small_component_has_may_have_much_more(tmp_path: Path) -> None:
+    known(tmp_path)
+    assert learned(tmp_path, page_of("peers", *(f"new_{place}" for place in range(50)))).added
+
+
+@pytest.mark.parametrize(
+    ("sample", "component", "owner"),
+    [
+        ("geth-1.17", "lighthouse_beacon", "geth"),
+        ("lodestar-validator-1.22", "lodestar_beacon", "lodestar_validator"),
+        ("lodestar-beacon-1.5.1", "lodestar_validator", "lodestar_beacon"),
+        ("node_exporter-1.5", "prometheus", "node_exporter"),
+    ],
+)
+def test_another_programs_page_is_refused_and_its_component_is_named(
+    sample: str, component: str, owner: str
+) -> None:
+    page = (ROOT / "tests" / "samples" / f"{sample}.prom").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match=f"is it --component {owner}, which has"):
+        learned(ROOT / "catalogue", page, component)
+    assert learned(ROOT / "catalogue", page, owner).path.stem == owner
 
 
 def test_a_page_alone_is_a_component_too(tmp_path: Path) -> None:
