@@ -4,13 +4,16 @@ import json
 import math
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import click
 from rich.console import Console
 
 from stakewatch.bundle.generated import Difference, write
+from stakewatch.errors import StakewatchError
 
 _WIDTH_OF_A_FILE = 160
 
@@ -39,6 +42,19 @@ def whole_percent(percent: float) -> str:
 def print_json(data: Any) -> None:  # noqa: ANN401 - whatever json can write
     """Print `data` on stdout as indented JSON, keys in the order given."""
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def say_failure(name: str, error: StakewatchError) -> None:
+    """Print on stderr what befell `name`, where others go on; its traceback too after `--debug`."""
+    show_traceback(error)
+    sys.stderr.write(f"stakewatch: {name}: {error}\n")
+
+
+def show_traceback(error: StakewatchError) -> None:
+    """Print on stderr how an error that does not end the command came about, after `--debug` only."""
+    settings = click.get_current_context().obj or {}
+    if settings.get("debug"):
+        traceback.print_exception(error)
 
 
 def renew(

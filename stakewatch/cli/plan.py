@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from stakewatch.cli.output import console, print_json
+from stakewatch.cli.output import console, print_json, say_failure
 from stakewatch.cli.publishing import adopt_option, full_option, prepared, progress, publishing_options
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.presentation import plan_data, plan_lines
@@ -64,7 +64,7 @@ def command(
                 for line in plan_lines(plan, full=full):
                     console().print(line, soft_wrap=True)
     for failure in failures:
-        sys.stderr.write(f"stakewatch: {failure.name}: {failure.error}\n")
+        say_failure(failure.name, failure.error)
     if failures or fatal:
         sys.exit(1)
     if any(plan.drift for plan in plans if not isinstance(plan, Failure)):

@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 
 from stakewatch.cli.options import bundle_option, configuration_option, json_option, opened
-from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.cli.output import console, print_json, progress_console, show_traceback
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch.publishing.applying import Outcome, Outcomes, Progress
 from stakewatch.publishing.interruption import ending_in_order
@@ -154,6 +154,8 @@ def _carried_out(
             with closing(work(target, changes, tell)) as coming:
                 for outcome in coming:
                     outcomes.append(outcome)
+                    if outcome.error is not None:
+                        show_traceback(outcome.error)
                     if not quiet:
                         console().print(outcome_line(outcome), soft_wrap=True)
     finally:

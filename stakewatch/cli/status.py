@@ -7,7 +7,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from stakewatch.cli.output import console, print_json
+from stakewatch.cli.output import console, print_json, say_failure
 from stakewatch.cli.publishing import prepared, progress, publishing_options
 from stakewatch.publishing.presentation import status_data
 from stakewatch.publishing.sessions import Failure, status_each
@@ -29,7 +29,7 @@ def command(
         print_json([status_data(one) for one in answers])
     for one in answers:
         if isinstance(one, Failure):
-            sys.stderr.write(f"stakewatch: {one.name}: {one.error}\n")
+            say_failure(one.name, one.error)
         elif not as_json:
             console().print(Text(f"{one.name}: {one.where}", style="bold"), soft_wrap=True)
             table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.cli.conftest import Run
 from tests.unit.publishing.amp_scene import Scene, amp_scene, rules
-from tests.unit.publishing.aws_server import REGION, Reply
+from tests.unit.publishing.aws_server import CREDENTIALS, REGION, Reply
 from tests.unit.publishing.fake_amp import WORKSPACE
 
 CONFIGURATION = f"""\
@@ -108,6 +108,28 @@ def test_an_error_of_plan_is_1_and_never_taken_for_a_difference(scene: Scene, ru
     answer = run_here("plan")
     assert answer.code == 1
     assert "names no target" in answer.err
+
+
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_debug_shows_how_a_target_that_cannot_be_asked_failed(
+    scene: Scene, run_here: Run, command: str
+) -> None:
+    scene.fake.fault = lambda _number, _name: Reply(403, "AccessDeniedException", "not authorized")
+    answer = run_here(command)
+    assert "Traceback" not in answer.err
+    with_traceback = run_here("--debug", command)
+    assert (with_traceback.code, with_traceback.out) == (answer.code, answer.out)
+    assert with_traceback.err.startswith("Traceback")
+    assert with_traceback.err.endswith(answer.err)
+    assert CREDENTIALS.secret_key not in with_traceback.err
+
+
+def test_debug_shows_how_an_object_that_cannot_be_put_failed(scene: Scene, run_here: Run) -> None:
+    scene.fake.fails = lambda _name, _text: "no"
+    assert "Traceback" not in run_here("apply", "--yes").err
+    answer = run_here("--debug", "apply", "--yes")
+    assert answer.out.count("\n  FAILED: ") == 2
+    assert answer.err.count("Traceback") >= 2
 
 
 def test_a_target_of_an_unknown_name_is_met_with_the_nearest(run_here: Run) -> None:
