@@ -12,6 +12,7 @@ import yaml
 from stakewatch.demo.receiver import Notification
 from tests.e2e.alarms import ON_INCOME, STANDING, alarms, compare_alarms
 from tests.e2e.attestations import compare_attestations
+from tests.e2e.boards import compare_boards, known_of, show_boards
 from tests.e2e.chain import ask, beacon_peers, execution_peers, finalized_epoch, head_slot, validators_at
 from tests.e2e.devnet import Devnet, Pair, Say, devnet
 from tests.e2e.earnings import compare_fee_recipients, compare_keys, compare_proposals, history
@@ -28,6 +29,7 @@ CHAPTERS = (
     "quiet rules",
     "dead beacon node",
     "recovery",
+    "boards",
     "alarms",
     "keys",
     "proposals",
@@ -83,6 +85,7 @@ def play(folder: Path, ledger: Ledger, say: Say) -> None:
                     _tell_the_quiet(run)
                     _tell_the_death(run)
                     _tell_the_recovery(run)
+                _tell_the_boards(run, folder)
             installed.exporter_process.expect_running()
             chain.expect_running()
             past = history(chain.pairs[0], record)
@@ -264,6 +267,16 @@ def _tell_the_recovery(run: Run) -> None:
         150,
     )
     chapter.record("the alert on the keys ends", "no alert on keys", earning, holds=earning)
+
+
+def _tell_the_boards(run: Run, folder: Path) -> None:
+    run.say("asking every query of every board")
+    previews = show_boards(
+        run.installed.prometheus.url, folder / "bundle" / "stakewatch.yaml", folder / "boards"
+    )
+    run.say(f"{sum(preview.panels for preview in previews)} panels are shown in {folder / 'boards'}")
+    boards = [preview.board.board for preview in previews]
+    compare_boards(run.ledger.chapter("boards"), previews, known_of(boards))
 
 
 def _not_on_keys(alerts: set[str]) -> set[str]:

@@ -24,7 +24,7 @@ from stakewatch.grafana.queries import LogQuery, Query
 from stakewatch.grafana.remote import connect
 from stakewatch.grafana.setting import Setting
 from stakewatch.grafana.tables import Table
-from stakewatch.grafana.text_panels import Logs
+from stakewatch.grafana.text_panels import Logs, Text
 
 from .serving import matrix, serving, vector
 
@@ -297,6 +297,7 @@ def test_a_dead_panel_is_one_that_nothing_allows(board_of: Callable[..., Board],
         ("- board: a_board", "an entry has other fields"),
         ("- {board: a_board, panels: [Peers], reason: ''}", "an entry needs panels and a reason"),
         ("- {board: a_board, panels: [], reason: x}", "an entry needs panels and a reason"),
+        ("- {board: a_board, panels: 5, reason: x}", "an entry needs panels and a reason"),
         ("- {board: a_board, panels: Peers, reason: x}", "an entry needs panels and a reason"),
         ("- {board: a_borad, panels: [Peers], reason: x}", "did you mean a_board"),
         ("- {board: a_board, panels: [Pears], reason: x}", "did you mean Peers"),
@@ -330,6 +331,19 @@ def test_panels_that_may_be_empty_are_listed_with_their_reason(
         Allowance("a_board", "Peers", "x"),
         Allowance("a_board", "Other", "x"),
     )
+
+
+def test_all_panels_of_a_board_that_ask_for_something_may_be_empty_by_one_word(
+    board_of: Callable[..., Board], setting: Setting, tmp_path: Path
+) -> None:
+    text = Text(title="Words", description="Words.", content="words")
+    board = board_of(panel(Stat, "Peers"), text, panel(Stat, "Other")).generate(setting)
+    (tmp_path / "dashboards").mkdir()
+    (tmp_path / "dashboards" / "empty.yaml").write_text("- {board: a_board, panels: all, reason: x}\n")
+    allowances = allowances_of(Bundle(tmp_path), [board])
+    assert [allowance.panel for allowance in allowances] == ["Peers", "Other"]
+    assert outdated(previewed(nothing, [board]), allowances) == ()
+    assert outdated(previewed(answering({}), [board]), allowances) == allowances
 
 
 def test_our_own_list_names_panels_that_there_are() -> None:
