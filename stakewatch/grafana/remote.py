@@ -22,11 +22,11 @@ from prometheus_api_client import PrometheusConnect
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from stakewatch.bundle.http_access import Bearer, failure_of, is_loopback, read_token
+from stakewatch.bundle.problems import plain
 from stakewatch.bundle.rooms import WITH_ALL_EXTRAS
 from stakewatch.errors import InputError, StakewatchError
 
 _TIMEOUT_SECONDS = 60
-_LONGEST_MESSAGE = 300
 _MOST_LINES = 100
 _NANOSECONDS = 10**9
 # A workspace of Amazon Managed Service for Prometheus; its requests are signed.
@@ -235,31 +235,21 @@ def _signature(region: str) -> AuthBase:
     """
     try:
         # Only those who ask Amazon need the package.
-        from botocore.auth import SigV4Auth  # noqa: PLC0415
-        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
         from botocore.session import get_session  # noqa: PLC0415
+
+        from stakewatch.bundle.amazon_access import Signature  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise StakewatchError(
             "asking Amazon's managed Prometheus needs the package botocore, which is not installed",
             mend=WITH_ALL_EXTRAS,
         ) from error
-    credentials = get_session().get_credentials()
-    if credentials is None:
+    session = get_session()
+    if session.get_credentials() is None:
         raise StakewatchError(
             "there are no AWS credentials to sign with",
             mend="set AWS_PROFILE, or the variables that `aws configure export-credentials` prints",
         )
-
-    class Signature(AuthBase):
-        def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-            # Amazon reads a plus sign as itself, requests writes blanks as one.
-            request.url = (request.url or "").replace("+", "%20")
-            unsigned = AWSRequest(method=request.method, url=request.url, data=request.body or b"")
-            SigV4Auth(credentials.get_frozen_credentials(), "aps", region).add_auth(unsigned)
-            request.headers.update(dict(unsigned.headers.items()))
-            return request
-
-    return Signature()
+    return Signature(session, region)
 
 
 def _parts(url: str, who: str) -> SplitResult:
@@ -295,7 +285,7 @@ def _refuse(url: str, who: str) -> Any:  # noqa: ANN401 - a hook of requests
         elif response.status_code == requests.codes.not_found:
             mend = f"is this the address of a {who}, with its path if it has one, without /api/v1?"
         raise RefusedError(
-            f"refused with {response.status_code}: {_line(said)}",
+            f"refused with {response.status_code}: {plain(said)}",
             status=response.status_code,
             where=url,
             mend=mend,
@@ -319,12 +309,6 @@ def _series(answer: object, where: str) -> tuple[Series, ...]:
         for item in answer
         if "value" in item or "values" in item
     )
-
-
-def _line(text: str) -> str:
-    """Return what a server said as one printable line."""
-    line = " ".join(text.split())
-    return "".join(letter for letter in line if letter.isprintable())[:_LONGEST_MESSAGE]
 
 
 def _quoted(value: str) -> str:

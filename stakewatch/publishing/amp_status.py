@@ -1,17 +1,13 @@
 """What the ruler of a workspace says of its rules, asked in its data plane, where we sign requests ourselves.
 
-Source: the user guide's "Prometheus-compatible APIs" (ListRules); Signature Version 4, service name `aps`.
+Source: the user guide's "Prometheus-compatible APIs" (ListRules).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from requests.auth import AuthBase
-
+from stakewatch.bundle.amazon_access import Signature
 from stakewatch.bundle.http_access import is_loopback
 from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
@@ -19,29 +15,11 @@ from stakewatch.publishing.json_api import Hints, JsonApi
 from stakewatch.publishing.objects import Fact
 from stakewatch.publishing.target import Report
 
-_SERVICE = "aps"
 _HINTS = Hints(
     unauthorized="sign in again, as with aws sso login: the credentials do not hold for queries",
     forbidden="allow aps:ListRules in the IAM policy of these credentials",
     html_forbidden="a network access control stands before the workspace: ask from where it lets you through",
 )
-
-
-class Signature(AuthBase):
-    """Signs a request for a workspace's data plane with the session's credentials of this moment."""
-
-    def __init__(self, session: Any, region: str) -> None:  # noqa: ANN401 - made by boto3
-        self._session = session
-        self._region = region
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the headers of Signature Version 4; the session's token is one of them."""
-        host = {"Host": urlsplit(request.url or "").netloc}
-        signed = AWSRequest(method=request.method, url=request.url, data=request.body, headers=host)
-        credentials = self._session.get_credentials().get_frozen_credentials()
-        SigV4Auth(credentials, _SERVICE, self._region).add_auth(signed)
-        request.headers.update(dict(signed.headers.items()))
-        return request
 
 
 def rule_facts(endpoint: str, session: Any, region: str, report: Report) -> Iterator[Fact]:  # noqa: ANN401 - made by boto3

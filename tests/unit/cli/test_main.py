@@ -123,7 +123,16 @@ def test_every_module_here_is_a_command_or_named_as_none() -> None:
 
 
 # What an installation without extras lacks: each is a package of one of them.
-EXTRAS = ("aiohttp", "msgspec", "numpy", "prometheus_client", "grafanalib", "grafana_foundation_sdk")
+EXTRAS = (
+    "aiohttp",
+    "boto3",
+    "botocore",
+    "grafana_foundation_sdk",
+    "grafanalib",
+    "msgspec",
+    "numpy",
+    "prometheus_client",
+)
 BARE = f"""
 import sys
 for name in {EXTRAS!r}:
