@@ -16,6 +16,7 @@ from stakewatch.grafana.board import Board
 from stakewatch.grafana.layout import row
 from stakewatch.grafana.panels import BarGauge, Gauge, Heatmap, Panel, Stat, StateTimeline, Timeseries
 from stakewatch.grafana.preview.allowed import Allowance, allowances_of
+from stakewatch.grafana.preview.choices import read_choices
 from stakewatch.grafana.preview.explaining import Explainer, Why
 from stakewatch.grafana.preview.page import Preview, write_pages
 from stakewatch.grafana.preview.results import Sources
@@ -214,10 +215,10 @@ def test_a_chosen_value_is_asked_for_and_an_unknown_variable_is_refused(
     board_of: Callable[..., Board], setting: Setting
 ) -> None:
     board = board_of(panel(Stat, "Peers")).generate(setting)
-    (found,) = previewed(answering({"instance": "x"}), [board], {"cluster": "eu-1"})
+    (found,) = previewed(answering({"instance": "x"}), [board], read_choices(["cluster=eu-1"], [board]))
     assert 'cluster=~"eu-1"' in found.board.results[0].answers[0].expression
     with pytest.raises(InputError, match="did you mean cluster"):
-        previewed(answering({}), [board], {"clutser": "eu-1"})
+        read_choices(["clutser=eu-1"], [board])
 
 
 def test_a_variable_in_a_legend_or_a_title_is_shown_as_a_reader_chose_it(
