@@ -93,15 +93,16 @@ def change_targets(
 ) -> None:
     """Show what has to change, ask, change what `select` takes of each plan, and say what came of it.
 
-    Exits 1 when something could not be done, or a person says no.
+    `prune` shows nothing but what it removes. Exits 1 when something could not be done, or a person says no.
     """
     with ExitStack() as stack:
         with progress("plan") as report:
             plans = open_plans(targets, stack, report, adopt=adopt)
+        if verb == "prune":
+            plans = [(target, plan.only(plan.leftovers)) for target, plan in plans]
         if not as_json:
-            for _, plan in plans:
-                for line in plan_lines(plan, full=full):
-                    console().print(line, soft_wrap=True)
+            for line in (line for _, plan in plans for line in _shown(plan, verb, full=full)):
+                console().print(line, soft_wrap=True)
         chosen = [(target, plan, select(plan)) for target, plan in plans]
         fatal = [flaw for _, plan, changes in chosen if changes for flaw in plan.flaws if flaw.fatal]
         if fatal and verb == "apply":
@@ -130,6 +131,11 @@ def change_targets(
         console().print(f"nothing to {verb}")
     if done < total or refused:
         sys.exit(1)
+
+
+def _shown(plan: Plan, verb: str, *, full: bool) -> Iterator[Text]:
+    if plan.changes or verb != "prune":
+        yield from plan_lines(plan, full=full)
 
 
 def _agreed(verb: str, total: int, *, as_json: bool) -> bool:
@@ -164,6 +170,6 @@ def _carried_out(
         if changes and not quiet:
             words = [f"{len(outcomes) - failed} of {len(changes)} done"]
             words += [f"{failed} failed"] if failed else []
-            words += [f"{left} not tried: run it again and it goes on"] if left else []
+            words += [f"{left} not finished: run it again and it goes on"] if left else []
             console().print(Text(f"{name}: {', '.join(words)}", style="bold"), soft_wrap=True)
     return outcomes

@@ -40,7 +40,7 @@ from stakewatch.publishing.amp_workspace import (
 from stakewatch.publishing.aws import Access, AwsError, Patience, UnusableAwsError, pause
 from stakewatch.publishing.objects import Fact, Flaw, Item, LiveItem, State
 from stakewatch.publishing.pace import Stop, side_by_side
-from stakewatch.publishing.target import Report, Source, Target, target_type
+from stakewatch.publishing.target import Report, Source, Target, nothing_published, target_type
 
 _OWNER_TAG = "managed-by"
 _CONTENT_TAG = "stakewatch-content"
@@ -59,6 +59,7 @@ class Amp:
 
     kinds = (DEFINITION, NAMESPACE)
     workers = 4
+    together = False
 
     def __init__(
         self,
@@ -183,15 +184,21 @@ class Amp:
     def status(self, report: Report) -> Sequence[Fact]:
         """Return the state of all namespaces and of the definition, then what the ruler says of the rules."""
         workspace = self._workspace
-        facts = []
-        for one in sorted(workspace.listed(report), key=lambda found: found.name):
-            ours = "" if self._is_ours(NAMESPACE, one) else "not ours"
-            facts.append(_state_fact(f"{NAMESPACE} {one.name}", one, ours))
+        listed = sorted(workspace.listed(report), key=lambda found: found.name)
         definition = workspace.find(DEFINITION, DEFINITION_NAME, report)
-        if definition is None:
+        here = [(NAMESPACE, one) for one in listed]
+        here += [(DEFINITION, definition)] if definition is not None else []
+        ours = {kind for kind, one in here if self._is_ours(kind, one)}
+        facts = [] if ours else [nothing_published(self._source)]
+        for kind, one in here:
+            # Whose the definition is need not be known where we leave it alone.
+            marked = self._is_ours(kind, one) or (kind == DEFINITION and not self._with_definition)
+            subject = f"{kind} {one.name}" if kind == NAMESPACE else kind
+            facts.append(_state_fact(subject, one, "" if marked else "not ours"))
+        if ours and definition is None:
             facts.append(Fact(DEFINITION, "missing", "no alert reaches anybody", healthy=False))
-        else:
-            facts.append(_state_fact(DEFINITION, definition))
+        if not listed:
+            return facts
         region = self._way.access.region
         return [*facts, *rule_facts(workspace.endpoint, workspace.session, region, report)]
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeAlias
 
@@ -11,7 +11,7 @@ from stakewatch.errors import StakewatchError
 from stakewatch.publishing.objects import LiveItem
 from stakewatch.publishing.pace import Stop
 from stakewatch.publishing.plans import Action, Change, Plan, plan_changes
-from stakewatch.publishing.target import Target, UnusableTargetError
+from stakewatch.publishing.target import PutBackError, Target, UnusableTargetError
 
 # Who is told what is being waited for: the object, and what for.
 Progress = Callable[[Change, str], None]
@@ -19,12 +19,16 @@ Progress = Callable[[Change, str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one change: what was `done`, or the `error` with the service's reason."""
+    """What came of one change: what was `done`, or the `error` with the service's reason.
+
+    One that is `put_back` was done and is again as it was, because a later one failed.
+    """
 
     change: Change
     done: str
     error: StakewatchError | None
     seconds: float
+    put_back: bool = False
 
 
 # They come as they are known; whoever closes it gives up the rest.
@@ -46,12 +50,25 @@ def apply_changes(target: Target, changes: Sequence[Change], progress: Progress)
 
     An object that fails keeps no other from being tried, unless the target itself cannot be used: then
     its error is that of one object, and what has not begun is left out. So it is after Ctrl-C.
+    Where objects count together, no outcome is known before the last.
     """
 
     def put(change: Change, report: Callable[[str], None]) -> str:
         return target.put(change.item, change.live, report)
 
-    return _carry_out(changes, put, target.workers, progress)
+    outcomes = _carry_out(changes, put, target.workers, progress)
+    return _known_at_the_end(outcomes) if target.together else outcomes
+
+
+def _known_at_the_end(outcomes: Outcomes) -> Outcomes:
+    known = list(outcomes)
+    put_back = {key for one in known if isinstance(one.error, PutBackError) for key in one.error.keys}
+    for one in known:
+        if one.error is None and one.change.item.key in put_back:
+            error = StakewatchError(f"{one.change.item} is again as it was")
+            yield replace(one, done="", error=error, put_back=True)
+        else:
+            yield one
 
 
 def prune_changes(target: Target, leftovers: Sequence[Change], progress: Progress) -> Outcomes:

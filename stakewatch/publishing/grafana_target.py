@@ -34,7 +34,7 @@ from stakewatch.publishing.grafana_objects import (
 from stakewatch.publishing.json_api import ApiError, Hints, JsonApi
 from stakewatch.publishing.objects import Fact, Flaw, Item, LiveItem
 from stakewatch.publishing.pace import side_by_side
-from stakewatch.publishing.target import Report, Source
+from stakewatch.publishing.target import Report, Source, nothing_published
 
 _WORKERS = 4
 _REPEATED = (
@@ -73,11 +73,13 @@ class GrafanaTarget:
 
     kinds: Sequence[str] = (FOLDER, DATA_SOURCE, DASHBOARD)
     workers = _WORKERS
+    together = False
 
     def __init__(
         self, source: Source, opening: Callable[[], AbstractContextManager[GrafanaAccess]], where: str
     ) -> None:
         options = source.destination.options
+        self._source = source
         self._boards = source.bundle.build / "dashboards"
         self._opening = opening
         self._title: str = options.get("folder", "Stakewatch")
@@ -321,6 +323,9 @@ class GrafanaTarget:
     def _object_facts(self, report: Report) -> Iterator[Fact]:
         items = self._place_items()
         live = self.live(items, report)
+        if not live:
+            yield nothing_published(self._source)
+            return
         there = {one.item.key for one in live}
         for one in live:
             yield Fact(str(one.item), "there", _detail(one))

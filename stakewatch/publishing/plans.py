@@ -1,7 +1,7 @@
 """Plans: what has to change at a target so that it holds what it should; pure, no one is asked."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stakewatch.errors import StakewatchError
@@ -63,6 +63,10 @@ class Plan:
     def leftovers(self) -> tuple[Change, ...]:
         """What `prune` removes."""
         return self._all(Action.LEFTOVER)
+
+    def only(self, changes: Iterable[Change]) -> "Plan":
+        """Return the plan of these changes alone; flaws are about what is sent, and so left out."""
+        return replace(self, changes=tuple(changes), flaws=())
 
     @property
     def drift(self) -> bool:

@@ -75,6 +75,8 @@ def outcome_line(outcome: Outcome) -> Text:
     if outcome.error is None:
         done = shown_line(f"{outcome.change.item} {outcome.done}")
         return Text(f"  done: {done} ({outcome.seconds:.1f} s)", style="green")
+    if outcome.put_back:
+        return Text(f"  put back: {shown_line(str(outcome.change.item))}", style="yellow")
     return Text(f"  FAILED: {outcome.error}", style="red")
 
 
@@ -93,6 +95,7 @@ def plan_data(plan: Plan | Failure) -> dict[str, object]:
                 "action": change.action.value,
                 "kind": change.item.kind,
                 "name": change.item.name,
+                "reason": "" if change.live is None else shown_line(change.live.reason),
                 "diff": list(change.differences()),
             }
             for change in plan.changes
@@ -111,9 +114,9 @@ def failure_data(failure: Failure) -> dict[str, object]:
 
 
 def outcomes_data(name: str, outcomes: Iterable[Outcome], planned: Sequence[Change]) -> dict[str, object]:
-    """Return what was done at one target as data; what was planned and is not in it was not tried."""
+    """Return what was done at one target as data; what was planned and is not in it was not finished."""
     done = list(outcomes)
-    tried = {one.change.item.key for one in done}
+    finished = {one.change.item.key for one in done}
     return {
         "target": name,
         "outcomes": [
@@ -126,7 +129,7 @@ def outcomes_data(name: str, outcomes: Iterable[Outcome], planned: Sequence[Chan
             }
             for one in done
         ],
-        "not_tried": [str(change.item) for change in planned if change.item.key not in tried],
+        "not_finished": [str(change.item) for change in planned if change.item.key not in finished],
     }
 
 

@@ -1,7 +1,9 @@
 """The target type `prometheus`: files in a folder of somebody's Prometheus, which then loads them."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,19 +12,23 @@ import yaml
 
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch.publishing.json_api import JsonApi, UnusableApiError
-from stakewatch.publishing.objects import Fact, Flaw, Item, LiveItem
+from stakewatch.publishing.objects import Fact, Flaw, Item, Key, LiveItem
 from stakewatch.publishing.prometheus_files import (
     CONFIGURATION,
+    LOADED_KINDS,
     RULE_FILE,
     TARGET_FILE,
     Folder,
     Ours,
     digest,
     file_items,
+    kind_of,
     read_ours,
     write_ours,
 )
 from stakewatch.publishing.prometheus_server import (
+    NAME,
+    expect_lifecycle,
     group_line,
     group_lines,
     latest_loading,
@@ -33,16 +39,22 @@ from stakewatch.publishing.prometheus_server import (
     wait_for_loading,
     wait_for_next_second,
 )
-from stakewatch.publishing.target import Report, Source, Target, target_type
+from stakewatch.publishing.prometheus_status import file_facts, server_facts
+from stakewatch.publishing.target import (
+    PutBackError,
+    Report,
+    Source,
+    Target,
+    UnusableTargetError,
+    nothing_published,
+    target_type,
+)
 from stakewatch.rules import promtool
 
 LOADED = "loaded"
 
-_NAME = "Prometheus"
 # Loading a large set of rules takes its time, and Prometheus answers only when it is done.
 _TIMEOUT_SECONDS = 120.0
-# What Prometheus reads only when it is told to; target files it watches itself.
-_LOADED_KINDS = (RULE_FILE, CONFIGURATION)
 
 
 class PrometheusTarget:
@@ -57,8 +69,9 @@ class PrometheusTarget:
 
     def __init__(self, source: Source) -> None:
         options = source.destination.options
+        self._source = source
         self._built = source.bundle.build / "prometheus"
-        self._folder = Folder(Path(options["config_path"]).resolve())
+        self._folder = Folder(Path(os.path.realpath(options["config_path"])))
         self._place = source.destination.place
         self._pid_file = Path(options["pid_file"]) if "pid_file" in options else None
         url = options.get("url")
@@ -67,7 +80,14 @@ class PrometheusTarget:
         )
         self.where = str(self._folder.path) + (f", Prometheus {self._api.url}" if self._api else "")
         # What stood in the files before they were written by us, so that it can be put back.
-        self._before: dict[str, str | None] = {}
+        self._before: dict[Item, str | None] = {}
+        self._held = ExitStack()
+        self._holding = False
+
+    @property
+    def together(self) -> bool:
+        """Whether Prometheus is told: then files that it refuses are put back."""
+        return self._api is not None or self._pid_file is not None
 
     def __enter__(self) -> Self:
         return self
@@ -75,15 +95,23 @@ class PrometheusTarget:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._held.close()
+        self._holding = False
         if self._api is not None:
             self._api.close()
+
+    def _hold(self) -> None:
+        """Keep other runs out of the folder from the first change on, until this one is done."""
+        if not self._holding:
+            self._held.enter_context(self._folder.held())
+            self._holding = True
 
     def desired(self) -> Sequence[Item]:
         """Return the files that are built, and that they are loaded where somebody can be told to."""
         files = file_items(self._built)
-        if self._api is None and self._pid_file is None:
+        if not self.together:
             return files
-        return [*files, Item(LOADED, _NAME, self._loaded_text(files))]
+        return [*files, Item(LOADED, NAME, self._loaded_text(files))]
 
     def _loaded_text(self, files: Sequence[Item]) -> str:
         lines = [f"files {digest(_loaded_texts(files))}"]
@@ -97,14 +125,17 @@ class PrometheusTarget:
         A Prometheus that does not answer is a remark: files are written before its first start too.
         """
         program = "promtool"
-        flaws: list[Flaw] = []
+        flaws = list(self._folder_flaws())
         if self._api is not None:
             try:
                 program = "promtool2" if server_version(self._api).startswith("2.") else program
+                self._expect_lifecycle()
             except UnusableApiError as error:
                 # One that is not running yet: the newest has to do.
                 mend = "apply writes the files and cannot have them loaded: start it, or correct its url"
                 flaws.append(Flaw("Prometheus does not answer", error.what, mend, fatal=False))
+            except UnusableTargetError as error:
+                flaws.append(Flaw(NAME, error.what, error.mend or ""))
         with tempfile.TemporaryDirectory(prefix="stakewatch-") as temporary:
             folder = Folder(Path(temporary).resolve())
             for item in items:
@@ -117,10 +148,22 @@ class PrometheusTarget:
             ]
         return flaws
 
+    def _folder_flaws(self) -> Iterator[Flaw]:
+        """Yield a remark where who runs this may not write: who applies may be somebody else."""
+        path = self._folder.path
+        place = path if path.exists() else path.parent
+        if not os.access(place, os.W_OK | os.X_OK):
+            mend = "apply it as the user who may, or give this one the folder"
+            yield Flaw(str(place), "who runs this may not write there", mend, fatal=False)
+
+    def _expect_lifecycle(self) -> None:
+        if self._api is not None and self._pid_file is None:
+            expect_lifecycle(self._api, self._place)
+
     def live(self, items: Sequence[Item], report: Report) -> Sequence[LiveItem]:
         """Return our files, the files where ours belong, and what Prometheus has loaded of them."""
         report("the files")
-        if not self._folder.path.parent.is_dir():
+        if not self._folder.has_place():
             raise InputError(
                 f"config_path is in {self._folder.path.parent}, which is no folder",
                 where=self._place,
@@ -131,16 +174,18 @@ class PrometheusTarget:
         found: list[LiveItem] = []
         for name in sorted({*kinds, *ours.files}):
             text = self._folder.read(name)
-            if text is not None:
-                kind = kinds.get(name) or _kind_of(name)
+            # One of ours that is gone and nobody wants is left over in the note.
+            if text is not None or name not in kinds:
+                kind = kinds.get(name) or kind_of(name)
                 path = str(self._folder.path / name)
-                found.append(LiveItem(Item(kind, name, text), owned=name in ours.files, identity=path))
+                item = Item(kind, name, text or "")
+                found.append(LiveItem(item, owned=name in ours.files, identity=path))
         if any(item.kind == LOADED for item in items):
             report("what Prometheus has loaded")
             files = [one.item for one in found if one.item.name in kinds]
             text = self._live_loaded_text(files, ours)
             if text is not None:
-                found.append(LiveItem(Item(LOADED, _NAME, text), owned=True, identity=_NAME))
+                found.append(LiveItem(Item(LOADED, NAME, text), owned=True, identity=NAME))
         return found
 
     def _live_loaded_text(self, files: Sequence[Item], ours: Ours) -> str | None:
@@ -152,7 +197,7 @@ class PrometheusTarget:
             groups = loaded_groups(self._api)
         except UnusableApiError:
             return None
-        names = [item.name for item in files if item.kind in _LOADED_KINDS]
+        names = [item.name for item in files if item.kind in LOADED_KINDS]
         state = digest(_loaded_texts(files))
         if not loading.succeeded:
             state = "refused by Prometheus"
@@ -163,6 +208,7 @@ class PrometheusTarget:
 
     def put(self, item: Item, live: LiveItem | None, report: Report) -> str:
         """Write a file, or have Prometheus load them all and see that it did."""
+        self._hold()
         if item.kind == LOADED:
             return self._load(item, report)
         before = self._folder.read(item.name)
@@ -177,12 +223,12 @@ class PrometheusTarget:
         if item.name not in ours.files:
             write_ours(self._folder, Ours(ours.files | {item.name}, ours.told))
         self._folder.write(item.name, item.text)
-        self._before.setdefault(item.name, before)
+        self._before.setdefault(item, before)
         return "written"
 
     def _load(self, item: Item, report: Report) -> str:
         files = file_items(self._built)
-        names = [one.name for one in files if one.kind in _LOADED_KINDS]
+        names = [one.name for one in files if one.kind in LOADED_KINDS]
         state = self._state(names)
         if item.text.splitlines()[0] != f"files {state}":
             raise StakewatchError(
@@ -195,9 +241,14 @@ class PrometheusTarget:
         except StakewatchError as error:
             if not self._before or isinstance(error, UnusableApiError):
                 raise
-            self._put_back()
-            raise StakewatchError(
+            keys = self._put_back()
+            # Else its latest loading would count as failed, and its own alert says so. What it has against
+            # these, it had before.
+            with suppress(StakewatchError):
+                self._reload(names, report)
+            raise PutBackError(
                 f"{error.what}; the files are again as they were",
+                keys=keys,
                 where=error.where,
                 mend=error.mend,
             ) from error
@@ -247,78 +298,42 @@ class PrometheusTarget:
             f"rule_files: [{path}/rules/*.yaml] and scrape_config_files: [{path}/scrape.yaml]"
         )
 
-    def _put_back(self) -> None:
+    def _put_back(self) -> frozenset[Key]:
         """Let the files be what they were: the next start of Prometheus must not fail because of ours."""
-        for name, text in self._before.items():
+        for item, text in self._before.items():
             if text is None:
-                self._folder.delete(name)
+                self._folder.delete(item.name)
             else:
-                self._folder.write(name, text)
+                self._folder.write(item.name, text)
+        keys = frozenset(item.key for item in self._before)
         self._before.clear()
+        return keys
 
     def remove(self, live: LiveItem, report: Report) -> str:
         """Delete a file of ours, and have Prometheus forget it."""
+        self._hold()
         name = live.item.name
+        is_loaded = live.item.kind in LOADED_KINDS and self.together
+        if is_loaded:
+            self._expect_lifecycle()
         there = self._folder.delete(name)
         ours = read_ours(self._folder)
-        told = ours.told
-        if live.item.kind in _LOADED_KINDS and (self._api is not None or self._pid_file is not None):
+        write_ours(self._folder, Ours(ours.files - {name}, ours.told))
+        if is_loaded:
             self._reload([name], report)
-            kept = [one.name for one in file_items(self._built) if one.kind in _LOADED_KINDS]
-            told = self._state(kept)
-        write_ours(self._folder, Ours(ours.files - {name}, told))
+            kept = [one.name for one in file_items(self._built) if one.kind in LOADED_KINDS]
+            write_ours(self._folder, Ours(ours.files - {name}, self._state(kept)))
         return "deleted" if there else "was gone already"
 
     def status(self, report: Report) -> Sequence[Fact]:
         """Return whether our files are there and loaded, which rules fail, and which alerts fire."""
         report("the files")
         ours = sorted(read_ours(self._folder).files)
-        missing = [name for name in ours if self._folder.read(name) is None]
-        facts = [Fact("files", f"{len(ours) - len(missing)} there")]
-        facts += [Fact(name, "missing", healthy=False) for name in missing]
+        facts = list(file_facts(self._folder, ours)) if ours else [nothing_published(self._source)]
         if self._api is not None:
-            report("Prometheus")
-            loaded = [name for name in ours if _kind_of(name) in _LOADED_KINDS]
-            facts += _server_facts(self._api, loaded, self._folder.changed_at(loaded))
-            # While the configuration is refused or old, that is what there is to say.
-            if all(fact.healthy for fact in facts if fact.subject == CONFIGURATION):
-                facts += self._not_loaded(self._api, [name for name in loaded if name not in missing])
+            report(NAME)
+            facts += server_facts(self._api, self._folder, ours, how_to_load=self._how_to_load())
         return facts
-
-    def _not_loaded(self, api: JsonApi, names: Sequence[str]) -> Iterator[Fact]:
-        """Yield of which rule files of ours a Prometheus that loaded its configuration has no group."""
-        groups = loaded_groups(api)
-        missing = [
-            name
-            for name in names
-            if _kind_of(name) == RULE_FILE
-            and not any(group.stands_in(name) for group in groups)
-            and _has_groups(self._folder.read(name))
-        ]
-        if missing:
-            detail = f"{missing[0]}{', …' if len(missing) > 1 else ''}: {self._how_to_load()}"
-            yield Fact("rule files", f"{len(missing)} not loaded", detail, healthy=False)
-
-
-def _server_facts(api: JsonApi, names: Sequence[str], changed_at: float) -> Iterator[Fact]:
-    """Yield what a Prometheus has loaded of our files, which changed last at `changed_at` (Unix seconds)."""
-    yield Fact(_NAME, server_version(api))
-    loading = latest_loading(api)
-    if not loading.succeeded:
-        detail = "it goes on with what it had loaded before; its log says why"
-        yield Fact(CONFIGURATION, "refused", detail, healthy=False)
-    elif loading.after(changed_at, noted=True):
-        yield Fact(CONFIGURATION, "loaded")
-    else:
-        yield Fact(CONFIGURATION, "older than the files", "`stakewatch apply` has it loaded", healthy=False)
-    for group in loaded_groups(api):
-        if not any(group.stands_in(name) for name in names):
-            continue
-        for rule in group.rules:
-            if rule.health == "err":
-                yield Fact(f"rule {rule.name} of {group.name}", "fails", rule.error, healthy=False)
-            if rule.firing:
-                yield Fact(f"alert {rule.name}", "fires")
 
 
 @target_type("prometheus", builds=("prometheus",))
@@ -328,7 +343,7 @@ def prometheus(source: Source) -> Target:
 
 
 def _loaded_texts(files: Sequence[Item]) -> Mapping[str, str | None]:
-    return {item.name: item.text for item in files if item.kind in _LOADED_KINDS}
+    return {item.name: item.text for item in files if item.kind in LOADED_KINDS}
 
 
 def _expected_groups(files: Sequence[Item]) -> Iterator[str]:
@@ -338,17 +353,6 @@ def _expected_groups(files: Sequence[Item]) -> Iterator[str]:
         groups: list[dict[str, Any]] = yaml.safe_load(item.text)["groups"]
         for group in sorted(groups, key=lambda one: str(one["name"])):
             yield group_line(item.name, group["name"], len(group["rules"]))
-
-
-def _has_groups(text: str | None) -> bool:
-    try:
-        return bool(yaml.safe_load(text or "")["groups"])
-    except (yaml.YAMLError, KeyError, TypeError):
-        return False
-
-
-def _kind_of(name: str) -> str:
-    return {"rules": RULE_FILE, "targets": TARGET_FILE}.get(name.partition("/")[0], CONFIGURATION)
 
 
 def _subject(failure: promtool.Failure, folder: Folder) -> str:

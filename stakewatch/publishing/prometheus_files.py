@@ -1,6 +1,8 @@
 """The files that are published into a folder of somebody's Prometheus, and the list of which are ours."""
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -16,10 +18,14 @@ import yaml
 from stakewatch.bundle.printing import as_yaml
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch.publishing.objects import Item
+from stakewatch.publishing.target import UnusableTargetError
 
 RULE_FILE = "rule file"
 TARGET_FILE = "target file"
 CONFIGURATION = "configuration"
+
+# What Prometheus reads only when it is told to; target files it watches itself.
+LOADED_KINDS = (RULE_FILE, CONFIGURATION)
 
 _LIST = ".stakewatch.json"
 # The scrape jobs alone, for a Prometheus whose configuration is somebody else's (`scrape_config_files`).
@@ -30,6 +36,13 @@ _LARGEST_FILE = 64 * 1024 * 1024
 # Prometheus is another user, whatever our umask says.
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
+# What keeps every file from being written alike.
+_FOR_ALL = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of the file of this name in the folder."""
+    return _KINDS.get(PurePosixPath(name).parts[0], CONFIGURATION)
 
 
 def file_items(built: Path) -> list[Item]:
@@ -48,7 +61,7 @@ def file_items(built: Path) -> list[Item]:
                 f"cannot be read: {error}", where=str(path), mend="run `stakewatch build prometheus`"
             ) from error
         name = path.relative_to(built).as_posix()
-        items.append(Item(_KINDS.get(PurePosixPath(name).parts[0], CONFIGURATION), name, text))
+        items.append(Item(kind_of(name), name, text))
         if path == main:
             jobs = {"scrape_configs": yaml.safe_load(text)["scrape_configs"]}
             items.append(Item(CONFIGURATION, _SCRAPE, as_yaml(jobs, heading=_SCRAPE_HEADING)))
@@ -66,6 +79,28 @@ class Folder:
     """A folder of somebody's Prometheus, in which there may be files of others too."""
 
     path: Path
+
+    def has_place(self) -> bool:
+        """Return whether the folder can be made. Raises StakewatchError when we may not look."""
+        with _told(self.path, "looked at"):
+            return self.path.parent.is_dir()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs from changing files of the folder for a block; it is made where it is not there.
+
+        Raises UnusableTargetError while another run does.
+        """
+        with _told(self.path, "written"):
+            _make_folder(self.path)
+            handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # On a file system that knows no locks nobody can be kept out.
+            with contextlib.suppress(OSError):
+                _lock(handle, self.path)
+            yield
+        finally:
+            os.close(handle)
 
     def read(self, name: str) -> str | None:
         """Return a file's text, None where there is none.
@@ -89,15 +124,17 @@ class Folder:
     def write(self, name: str, text: str) -> None:
         """Replace a file in one step, so that a reader finds the old one or the new one, and keep it on disk.
 
-        Raises StakewatchError.
+        Raises StakewatchError, UnusableTargetError where no other file could be written either.
         """
         path = self.path / name
         partial = path.with_name(f".{path.name}.partial")
         with _told(path, "written"):
             for place in reversed([one for one in path.parents if one.is_relative_to(self.path)]):
                 _make_folder(place)
+            # What a run left that was killed, or a link that somebody put there.
+            partial.unlink(missing_ok=True)
             try:
-                with partial.open("wb") as file:
+                with partial.open("xb") as file:
                     os.fchmod(file.fileno(), _FILE_MODE)
                     file.write(text.encode("utf-8", errors="surrogateescape"))
                     file.flush()
@@ -163,6 +200,17 @@ def write_ours(folder: Folder, ours: Ours) -> None:
     folder.write(_LIST, json.dumps(content, indent=2) + "\n")
 
 
+def _lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UnusableTargetError(
+            "another run is publishing to this folder",
+            where=str(path),
+            mend="wait until it is done, then run it again",
+        ) from error
+
+
 def _make_folder(path: Path) -> None:
     if not path.is_dir():
         path.mkdir(exist_ok=True)
@@ -182,7 +230,8 @@ def _told(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StakewatchError(
+        kind = UnusableTargetError if error.errno in _FOR_ALL and what != "read" else StakewatchError
+        raise kind(
             f"cannot be {what}: {error.strerror}",
             where=str(path),
             mend="check config_path in stakewatch.yaml, permissions and free space",

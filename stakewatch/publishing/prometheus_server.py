@@ -13,8 +13,11 @@ from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 
 from stakewatch.errors import InputError, StakewatchError
-from stakewatch.publishing.json_api import ApiError, Json, JsonApi
-from stakewatch.publishing.target import Report
+from stakewatch.publishing.json_api import ApiError, Json, JsonApi, UnusableApiError
+from stakewatch.publishing.target import Report, UnusableTargetError
+
+# What it is called in plans and in the status.
+NAME = "Prometheus"
 
 _POLL_SECONDS = 0.1
 _LOAD_SECONDS = 60.0
@@ -68,6 +71,29 @@ def server_version(api: JsonApi) -> str:
     return str(_data(api, "/api/v1/status/buildinfo").get("version") or "")
 
 
+def expect_lifecycle(api: JsonApi, place: str) -> None:
+    """Raise UnusableTargetError where Prometheus cannot be told over HTTP to load its configuration again.
+
+    One that does not tell how it was started is taken at its word when it is told.
+    """
+    try:
+        enabled = _data(api, "/api/v1/status/flags").get("web.enable-lifecycle")
+    except UnusableApiError:
+        raise
+    except ApiError:
+        return
+    if enabled == "false":
+        raise UnusableTargetError(
+            "it was started without --web.enable-lifecycle, and so cannot be told to load what is new",
+            where=api.url,
+            mend=_without_lifecycle(place),
+        )
+
+
+def _without_lifecycle(place: str) -> str:
+    return f"start it with --web.enable-lifecycle, or write pid_file in {place}"
+
+
 def latest_loading(api: JsonApi) -> Loading:
     """Return when the configuration was loaded. Raises ApiError."""
     path = "/api/v1/status/runtimeinfo"
@@ -109,7 +135,7 @@ def reload_over_http(api: JsonApi, place: str) -> None:
         api.ask("POST", "/-/reload")
     except ApiError as error:
         if error.status == HTTPStatus.FORBIDDEN:
-            mend = f"start it with --web.enable-lifecycle, or write pid_file in {place}"
+            mend = _without_lifecycle(place)
         elif error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             mend = "it goes on with what it had loaded before; its log names the file and line"
         else:

@@ -5,7 +5,7 @@ what opens it; nothing lists the types but the schema.
 """
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -14,7 +14,7 @@ from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.destinations import Destination
 from stakewatch.bundle.folder import Bundle
 from stakewatch.errors import StakewatchError
-from stakewatch.publishing.objects import Fact, Flaw, Item, LiveItem
+from stakewatch.publishing.objects import Fact, Flaw, Item, Key, LiveItem
 
 Report = Callable[[str], None]
 
@@ -24,6 +24,16 @@ class UnusableTargetError(StakewatchError):
 
     After the first, no further object is tried.
     """
+
+
+class PutBackError(StakewatchError):
+    """One object could not be put, and those of `keys`, put before it, are again as they were."""
+
+    def __init__(
+        self, what: str, *, keys: Collection[Key], where: str | None = None, mend: str | None = None
+    ) -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.keys = frozenset(keys)
 
 
 class Target(Protocol):
@@ -47,6 +57,10 @@ class Target(Protocol):
     @property
     def workers(self) -> int:
         """How many objects may be written at the same time."""
+
+    @property
+    def together(self) -> bool:
+        """Whether its objects count only when the last of them is put: `put` may raise PutBackError."""
 
     def __enter__(self) -> Self: ...
 
@@ -84,6 +98,12 @@ class Source:
     bundle: Bundle
     configuration: Configuration
     destination: Destination
+
+
+def nothing_published(source: Source) -> Fact:
+    """Return what the status says, at a target of any type, where nothing of ours stands yet."""
+    name = source.destination.name
+    return Fact("published", "nothing yet", f"`stakewatch apply {name}` publishes it", healthy=False)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def test_ctrl_c_while_the_service_is_busy_ends_it_and_the_next_run_goes_on(scene
     assert process.returncode == 130
     assert err.endswith("interrupted\n")
     assert "Traceback" not in err
-    assert "0 of 2 done, 2 not tried: run it again and it goes on" in out
+    assert "0 of 2 done, 2 not finished: run it again and it goes on" in out
     assert set(scene.fake.namespaces) <= {"stakewatch-beacon", "stakewatch-storage"}
     for stored in scene.fake.namespaces.values():
         stored.looks = 1

@@ -187,7 +187,7 @@ def test_credentials_that_end_half_way_leave_the_rest_untried_and_say_so(scene: 
     assert answer.code == 1
     (target,) = json.loads(answer.out)
     assert 1 <= len(target["outcomes"]) < 22
-    assert len(target["outcomes"]) + len(target["not_tried"]) == 22
+    assert len(target["outcomes"]) + len(target["not_finished"]) == 22
     assert "the credentials have expired" in target["outcomes"][0]["error"]
 
 

@@ -15,7 +15,12 @@ import yaml
 from tests.unit.publishing.loopback import listening
 
 Json = Any
-GETS = ("/api/v1/status/buildinfo", "/api/v1/status/runtimeinfo", "/api/v1/rules")
+GETS = (
+    "/api/v1/status/buildinfo",
+    "/api/v1/status/runtimeinfo",
+    "/api/v1/status/flags",
+    "/api/v1/rules",
+)
 
 
 @dataclass
@@ -26,6 +31,8 @@ class FakePrometheus:
     version: str = "3.15.0"
     clock: Callable[[], float] = time.time
     refuses: bool = False
+    # Whether it was started with --web.enable-lifecycle.
+    lifecycle: bool = True
     down: bool = False
     succeeded: bool = True
     loaded_at: float = 0.0
@@ -52,6 +59,8 @@ class FakePrometheus:
     def answer(self, method: str, path: str) -> tuple[int, Json]:
         """Answer one request."""
         if (method, path) == ("POST", "/-/reload"):
+            if not self.lifecycle:
+                return 403, "Lifecycle API is not enabled."
             return (200, None) if self.load() else (500, "failed to reload config: it is broken")
         if method != "GET" or path not in GETS:
             self.wrong.append(f"{method} {path}")
@@ -61,6 +70,8 @@ class FakePrometheus:
         data: Json = {"groups": self.groups}
         if path.endswith("buildinfo"):
             data = {"version": self.version}
+        elif path.endswith("flags"):
+            data = {"web.enable-lifecycle": str(self.lifecycle).lower(), "web.listen-address": "0.0.0.0:9090"}
         elif path.endswith("runtimeinfo"):
             # As Prometheus tells it, in whole seconds.
             at = datetime.fromtimestamp(int(self.loaded_at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,6 +13,7 @@ from stakewatch.publishing import amp_workspace
 from stakewatch.publishing.amp_objects import DEFINITION, NAMESPACE
 from stakewatch.publishing.applying import Outcome, apply_changes, make_plan
 from stakewatch.publishing.aws import Patience
+from stakewatch.publishing.objects import Fact
 from stakewatch.publishing.pace import Pace
 from stakewatch.publishing.plans import Action, Plan
 from stakewatch.publishing.target import UnusableTargetError
@@ -525,14 +526,30 @@ def test_status_shows_what_fails_and_what_fires(scene: Scene) -> None:
     assert facts["alert Lost"].detail == "critical, since 2026-01-02T03:04:05Z"
 
 
-def test_status_of_an_empty_workspace_says_that_nobody_would_be_told(scene: Scene) -> None:
+def test_status_before_the_first_apply_says_what_to_do(scene: Scene) -> None:
+    with scene.target() as target:
+        (fact,) = target.status(unheard)
+    assert fact == Fact("published", "nothing yet", "`stakewatch apply amp` publishes it", healthy=False)
+    scene.fake.write("theirs", rules("theirs"))
+    scene.fake.write_definition("alertmanager_config: |\n  route: {receiver: a}\n")
     with scene.target() as target:
         facts = {fact.subject: fact for fact in target.status(unheard)}
+    assert facts["published"] == fact
+    assert facts[DEFINITION].detail == facts[f"{NAMESPACE} theirs"].detail == "not ours"
+
+
+def test_status_without_a_definition_says_that_nobody_would_be_told(scene: Scene) -> None:
+    scene.apply()
+    scene.fake.definition = None
+    with scene.target() as target:
+        facts = {fact.subject: fact for fact in target.status(unheard)}
+    assert "published" not in facts
     assert facts[DEFINITION].state == "missing"
     assert not facts[DEFINITION].healthy
 
 
 def test_an_address_for_queries_that_is_not_secure_is_not_asked(scene: Scene) -> None:
+    scene.apply()
     scene.fake.endpoint = "http://workspaces.example/"
     with scene.target() as target, pytest.raises(StakewatchError, match="no secure address"):
         target.status(unheard)

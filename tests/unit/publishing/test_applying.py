@@ -24,6 +24,7 @@ class Shelf:
     there: dict[str, Item] = field(default_factory=dict)
     hinder: Callable[[Item, Report], None] = lambda _item, _report: None
     workers: int = 3
+    together: bool = False
     kinds: Sequence[str] = ("box", "book")
     where: str = "a shelf"
     log: list[str] = field(default_factory=list)
