@@ -35,10 +35,6 @@ class Catalogue:
         )
         return (*known, *by_pattern)
 
-    def component_of(self, implementation: str, role: str) -> Component | None:
-        """Return the component of the staking processes with these labels, or None where none is known."""
-        return self._by_process.get((implementation, role))
-
     @cached_property
     def _by_sample(self) -> Mapping[str, tuple[Metric, ...]]:
         names: dict[str, dict[str, Component]] = {}
@@ -54,14 +50,6 @@ class Catalogue:
     @cached_property
     def _with_patterns(self) -> tuple[Component, ...]:
         return tuple(component for component in self.components.values() if component.patterns)
-
-    @cached_property
-    def _by_process(self) -> Mapping[tuple[str, str], Component]:
-        return {
-            (component.implementation, component.role): component
-            for component in self.components.values()
-            if component.implementation is not None and component.role is not None
-        }
 
 
 class _Lazy(Mapping[str, Component]):

@@ -12,7 +12,6 @@ from stakewatch.errors import InputError
 from stakewatch.grafana.rulefiles import rules_of
 
 Comparison = Literal["<", "<=", ">", ">=", "==", "!="]
-Severity = Literal["critical", "warning", "info"]
 
 COLOUR_OF_SEVERITY: Mapping[str, str] = {"critical": "red", "warning": "orange", "info": "blue"}
 WELL = "green"

@@ -4,7 +4,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -34,13 +33,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class PrometheusAlert:
-    """An alert as Prometheus has it; `state` is `pending` or `firing`, `active_at` Unix seconds."""
+    """An alert as Prometheus has it; `state` is `pending` or `firing`."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     state: str
     value: float
-    active_at: float
 
     @property
     def name(self) -> str:
@@ -62,7 +60,6 @@ class Rule:
     health: str
     error: str
     state: str
-    duration_seconds: float
     interval_seconds: float
     evaluation_seconds: float
 
@@ -79,17 +76,14 @@ class Target:
 
 @dataclass(frozen=True)
 class AlertmanagerAlert:
-    """An alert as Alertmanager has it; `inhibited_by` are fingerprints, times are Unix seconds."""
+    """An alert as Alertmanager has it; `inhibited_by` are fingerprints."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     state: str
     inhibited_by: tuple[str, ...]
-    silenced_by: tuple[str, ...]
     receivers: tuple[str, ...]
     fingerprint: str
-    starts_at: float
-    ends_at: float
 
     @property
     def name(self) -> str:
@@ -145,7 +139,6 @@ class Prometheus:
                 annotations=MappingProxyType(alert["annotations"]),
                 state=alert["state"],
                 value=float(alert["value"]),
-                active_at=_unix(alert["activeAt"]),
             )
             for alert in data["alerts"]
         )
@@ -165,7 +158,6 @@ class Prometheus:
                 health=rule["health"],
                 error=rule.get("lastError", ""),
                 state=rule.get("state", ""),
-                duration_seconds=float(rule.get("duration", 0)),
                 interval_seconds=float(group["interval"]),
                 evaluation_seconds=float(rule["evaluationTime"]),
             )
@@ -209,11 +201,8 @@ class Alertmanager:
                 annotations=MappingProxyType(alert["annotations"]),
                 state=alert["status"]["state"],
                 inhibited_by=tuple(alert["status"]["inhibitedBy"]),
-                silenced_by=tuple(alert["status"]["silencedBy"]),
                 receivers=tuple(receiver["name"] for receiver in alert["receivers"]),
                 fingerprint=alert["fingerprint"],
-                starts_at=_unix(alert["startsAt"]),
-                ends_at=_unix(alert["endsAt"]),
             )
             for alert in get_json(self._http, f"{self.url}/api/v2/alerts")
         )
@@ -341,8 +330,3 @@ def get_json(http: requests.Session, url: str, parameters: Mapping[str, str | in
         return answer.json()
     except requests.RequestException as error:
         raise StakewatchError(f"no good answer: {error}", where=url) from error
-
-
-def _unix(timestamp: str) -> float:
-    """Return the Unix seconds of an RFC 3339 time such as Go prints it."""
-    return datetime.fromisoformat(timestamp).timestamp()

@@ -3,7 +3,6 @@
 from stakewatch.promql.durations import parse_duration, print_duration
 from stakewatch.promql.editing import (
     Replacement,
-    add_label_matcher,
     replace_threshold,
     scale_durations,
     splice,
@@ -20,7 +19,6 @@ __all__ = [
     "PromqlError",
     "Replacement",
     "Selector",
-    "add_label_matcher",
     "children",
     "fold",
     "parse",

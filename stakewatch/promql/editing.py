@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from stakewatch.promql.durations import print_duration
 from stakewatch.promql.errors import PromqlError
 from stakewatch.promql.parser import parse
-from stakewatch.promql.printing import print_matcher, print_number
+from stakewatch.promql.printing import print_number
 from stakewatch.promql.traversal import walk, without_parentheses
 from stakewatch.promql.tree import (
     BinaryExpr,
     Duration,
     DurationExpression,
     Expression,
-    LabelMatcher,
-    MatchOperator,
     MatrixSelector,
     NumberLiteral,
     SubqueryExpr,
@@ -94,27 +92,6 @@ def replace_threshold(text: str, old: float, new: float) -> str:
             mend=f"it must stand there exactly once; the numbers compared with are: {there}",
         )
     return splice(text, [Replacement(found[0].start, found[0].end, print_number(new))])
-
-
-def add_label_matcher(text: str, name: str, operator: MatchOperator, value: str) -> str:
-    """Return the expression with the matcher added to every selector that does not have it yet.
-
-    Raises PromqlError when the text is no expression.
-    """
-    matcher = LabelMatcher(name=name, operator=operator, value=value)
-    selectors = [node for node in walk(parse(text)) if isinstance(node, VectorSelector)]
-    return splice(text, (_insert(node, matcher) for node in selectors if matcher not in node.matchers))
-
-
-def _insert(selector: VectorSelector, matcher: LabelMatcher) -> Replacement:
-    new = print_matcher(matcher)
-    if selector.matchers:
-        place, new = selector.matchers[-1].end, f", {new}"
-    elif selector.braces_end > selector.braces_start:
-        place = selector.braces_start + 1
-    else:
-        place, new = selector.braces_end, f"{{{new}}}"
-    return Replacement(place, place, new)
 
 
 def _durations(

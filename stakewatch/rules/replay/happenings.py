@@ -8,16 +8,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+# dead: the process does not run. sick: a beacon node hears every block some seconds late.
+# refusing: an execution node calls a good block invalid; its head and its beacon node's stand.
+# halted: an execution node answers and takes in no block; its beacon node turns optimistic.
+# forked: a beacon node follows another chain than the exporter's nodes.
 FaultKind = Literal["dead", "sick", "refusing", "halted", "forked"]
-FAULT_KINDS: Mapping[FaultKind, str] = MappingProxyType(
-    {
-        "dead": "the process does not run",
-        "sick": "a beacon node hears every block some seconds late",
-        "refusing": "an execution node calls a good block invalid: its head and its beacon node's stand",
-        "halted": "an execution node answers and takes in no block: its beacon node turns optimistic",
-        "forked": "a beacon node follows another chain than the exporter's nodes",
-    }
-)
 # Epochs after which a slashed key has left the active set: the exit queue is short in most weeks.
 EXITED_AFTER_EPOCHS = 5
 

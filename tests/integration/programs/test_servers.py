@@ -88,7 +88,6 @@ def test_rules_and_alerts_go_all_the_way_and_a_cause_inhibits_its_symptom(tmp_pa
         assert (alerts["Cause"].state, alerts["Later"].state) == ("firing", "pending")
         assert alerts["Cause"].value == 2
         assert alerts["Cause"].annotations == {"summary": "The cause is 2"}
-        assert abs(alerts["Cause"].active_at - time.time()) < 60
 
         received = {
             alert.name: alert
@@ -97,11 +96,9 @@ def test_rules_and_alerts_go_all_the_way_and_a_cause_inhibits_its_symptom(tmp_pa
         assert received["Symptom"].inhibited_by == (received["Cause"].fingerprint,)
         assert (received["Symptom"].state, received["Cause"].state) == ("suppressed", "active")
         assert received["Cause"].receivers == ("nobody",)
-        assert received["Cause"].silenced_by == ()
-        assert received["Cause"].ends_at > received["Cause"].starts_at
 
         rules = {rule.name: rule for rule in server.rules()}
-        assert (rules["one"].state, rules["Later"].duration_seconds) == ("", 3600)
+        assert rules["one"].state == ""
         assert {rule.health for rule in rules.values()} == {"ok"}
 
         targets = {target.labels["job"]: target for target in _until(server.targets, _all_scraped)}

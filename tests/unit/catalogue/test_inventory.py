@@ -121,30 +121,6 @@ def test_a_specification_proves_no_name(catalogue: Catalogue) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("implementation", "role", "component"),
-    [
-        ("lighthouse", "beacon", "lighthouse_beacon"),
-        ("lighthouse", "validator", "lighthouse_validator"),
-        ("nethermind", "execution", "nethermind"),
-        ("web3signer", "signer", "web3signer"),
-        ("haproxy", "proxy", "haproxy"),
-        ("stakewatch", "exporter", "stakewatch"),
-    ],
-)
-def test_implementation_and_role_lead_to_a_component(
-    catalogue: Catalogue, implementation: str, role: str, component: str
-) -> None:
-    found = catalogue.component_of(implementation, role)
-    assert found is not None
-    assert found.name == component
-    assert found.metrics
-
-
-def test_a_process_that_nobody_knows_has_no_component(catalogue: Catalogue) -> None:
-    assert catalogue.component_of("geth", "beacon") is None
-
-
 def test_labels_that_users_name_themselves_are_allowed_where_they_can_be(catalogue: Catalogue) -> None:
     (group,) = catalogue.find("stakewatch_group_info")
     assert group.has_label("stakewatch_group_info", "label_team") is True

@@ -7,9 +7,7 @@ import pytest
 from stakewatch.promql import (
     PromqlError,
     Replacement,
-    add_label_matcher,
     parse,
-    print_expression,
     replace_threshold,
     rewrite,
     scale_durations,
@@ -197,31 +195,3 @@ def test_the_second_of_two_thresholds_is_pointed_at() -> None:
 def test_a_threshold_that_is_no_number_is_refused(new: float) -> None:
     with pytest.raises(ValueError, match="not a threshold"):
         replace_threshold("x > 1", 1, new)
-
-
-@pytest.mark.parametrize(
-    ("text", "changed"),
-    [
-        ("x", 'x{a="b\\"c"}'),
-        ("x{}", 'x{a="b\\"c"}'),
-        ("x{d='e'}", 'x{d=\'e\', a="b\\"c"}'),
-        ("x{d='e', # why\n}", 'x{d=\'e\', a="b\\"c", # why\n}'),
-        ("rate(x[5m] offset 1h)", 'rate(x{a="b\\"c"}[5m] offset 1h)'),
-        ("x offset 5m + y", 'x{a="b\\"c"} offset 5m + y{a="b\\"c"}'),
-        ("x{a='b\"c'}", "x{a='b\"c'}"),
-        ('{"my.metric"}', '{"my.metric", a="b\\"c"}'),
-        ("1 + time()", "1 + time()"),
-    ],
-)
-def test_a_matcher_is_added_to_every_selector_that_lacks_it(text: str, changed: str) -> None:
-    assert add_label_matcher(text, "a", "=", 'b"c') == changed
-    assert add_label_matcher(changed, "a", "=", 'b"c') == changed
-
-
-@pytest.mark.parametrize("text", [*load_corpus(), *load_rules()])
-def test_a_matcher_can_be_added_to_any_expression(text: str) -> None:
-    changed = add_label_matcher(text, "my.cluster", "=~", "é|b")
-    assert changed.count('"my.cluster"=~"é|b"') == print_expression(parse(changed)).count(
-        '"my.cluster"=~"é|b"'
-    )
-    assert add_label_matcher(changed, "my.cluster", "=~", "é|b") == changed
