@@ -32,18 +32,6 @@ class KeyIndices:
     indices: Mapping[bytes, int] = field(default_factory=lambda: MappingProxyType({}))
     searched: int = 0
 
-    def watching(self, keys: Iterable[bytes]) -> "KeyIndices":
-        """Return the same knowledge for another set of keys; a key that is new means to search all again."""
-        watched = frozenset(keys)
-        if watched == self.watched:
-            return self
-        return replace(
-            self,
-            watched=watched,
-            indices=MappingProxyType({key: index for key, index in self.indices.items() if key in watched}),
-            searched=self.searched if watched <= self.watched else 0,
-        )
-
 
 class KeySearch:
     """Looks for watched keys in blocks of the registry, which come in the order of the indices.

@@ -83,23 +83,6 @@ def test_a_key_that_stands_twice_is_noticed() -> None:
         search(KeyIndices(frozenset({pubkeys[20].tobytes()})), pubkeys)
 
 
-def test_a_removed_key_is_forgotten_without_a_new_search() -> None:
-    kept, gone = pubkey(1), pubkey(2)
-    known = KeyIndices(frozenset({kept, gone}), {kept: 3, gone: 5}, searched=10)
-    assert known.watching([kept]) == KeyIndices(frozenset({kept}), {kept: 3}, searched=10)
-
-
-def test_a_new_key_means_to_search_all_again_but_known_ones_stay() -> None:
-    known = KeyIndices(frozenset({pubkey(1)}), {pubkey(1): 3}, searched=10)
-    wider = known.watching([pubkey(1), pubkey(2)])
-    assert (wider.indices, wider.searched) == ({pubkey(1): 3}, 0)
-
-
-def test_the_same_keys_change_nothing() -> None:
-    known = KeyIndices(frozenset({pubkey(1)}), {pubkey(1): 3}, searched=10)
-    assert known.watching({pubkey(1)}) is known
-
-
 def test_what_was_known_is_not_changed_by_a_search() -> None:
     pubkeys = registry(200)
     known = KeyIndices(frozenset({pubkeys[1].tobytes()}))
