@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from stakewatch.logs.collection import AUDIT_LOGS, Rule, Shipping, journal_rules
+from stakewatch.logs.collection import AUDIT_LOGS, BATCH_BYTES, Rule, Shipping, journal_rules
 from stakewatch.logs.pipelines import Pipelines
 from stakewatch.logs.promtail import stages_as_data
 from stakewatch.logs.river import Block, Reference, Value, print_blocks
@@ -90,7 +90,7 @@ def shipped(pipelines: Pipelines, shipping: Shipping) -> Sequence[Block]:
     endpoint: Mapping[str, Value] = {
         "url": shipping.push_url,
         "batch_wait": "1s",
-        "batch_size": "1MiB",
+        "batch_size": f"{BATCH_BYTES // 1024}KiB",
         "remote_timeout": "10s",
         "min_backoff_period": "500ms",
         "max_backoff_period": "10s",

@@ -17,6 +17,8 @@ Rule = Mapping[str, Any]
 
 PUSH_PATH = "/loki/api/v1/push"
 AUDIT_LOGS = "/var/log/kubernetes/audit/*.log"
+# What a kill can lose is a batch: small ones, and rewind.sh goes back by twice as much.
+BATCH_BYTES = 256 * 1024
 _CONSENSUS = "lighthouse|prysm|teku|lodestar|nimbus"
 _UNIT = "__journal__systemd_unit"
 

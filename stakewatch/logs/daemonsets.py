@@ -9,6 +9,7 @@ from stakewatch.kubernetes.relabelling import place
 from stakewatch.logs import alloy, promtail
 from stakewatch.logs.collection import Shipping, journal_rules, pod_rules
 from stakewatch.logs.pipelines import Pipelines
+from stakewatch.logs.positions import REWIND, rewinding
 from stakewatch.logs.river import Block, Reference, print_blocks
 
 LOKI_URL = "http://loki:3100"
@@ -25,10 +26,12 @@ def alloy_manifests(pipelines: Pipelines, configuration: Configuration) -> Seque
     Raises InputError when the configuration does not fit into a ConfigMap.
     """
     name = "stakewatch-logs-alloy"
-    storage = "/var/lib/alloy"
+    folder, storage = "/etc/alloy", "/var/lib/alloy"
+    # Where its components of these names keep them.
+    positions = [f"{storage}/loki.source.file.{one}/positions.yml" for one in ("pods", "audit")]
     arguments = [
         "run",
-        "/etc/alloy/config.alloy",
+        f"{folder}/config.alloy",
         f"--storage.path={storage}",
         "--server.http.listen-addr=0.0.0.0:12345",
         "--disable-reporting",
@@ -38,15 +41,20 @@ def alloy_manifests(pipelines: Pipelines, configuration: Configuration) -> Seque
         config_map(
             name,
             configuration,
-            {"config.alloy": _alloy(pipelines, configuration)},
+            {"config.alloy": _alloy(pipelines, configuration), REWIND.name: _rewind()},
             source=_SOURCE,
             mend=_MEND,
         ),
         _daemon_set(
             name,
             configuration,
-            {"image": ALLOY_IMAGE, "args": arguments, **_served(12345, "/-/ready")},
-            folder="/etc/alloy",
+            {
+                "image": ALLOY_IMAGE,
+                "command": rewinding(f"{folder}/{REWIND.name}", positions, "/bin/alloy"),
+                "args": arguments,
+                **_served(12345, "/-/ready"),
+            },
+            folder=folder,
             storage=storage,
         ),
     ]
@@ -55,13 +63,14 @@ def alloy_manifests(pipelines: Pipelines, configuration: Configuration) -> Seque
 def promtail_manifests(pipelines: Pipelines, configuration: Configuration) -> Sequence[Manifest]:
     """Return Promtail as a DaemonSet with all that it needs; raises as `alloy_manifests` does."""
     name = "stakewatch-logs-promtail"
-    storage = "/var/lib/promtail"
+    folder, storage = "/etc/promtail", "/var/lib/promtail"
+    positions = f"{storage}/positions.yaml"
     return [
         *_access(name, configuration),
         config_map(
             name,
             configuration,
-            {"promtail.yaml": _promtail(pipelines, configuration, storage)},
+            {"promtail.yaml": _promtail(pipelines, configuration, positions), REWIND.name: _rewind()},
             source=_SOURCE,
             mend=_MEND,
         ),
@@ -70,10 +79,11 @@ def promtail_manifests(pipelines: Pipelines, configuration: Configuration) -> Se
             configuration,
             {
                 "image": PROMTAIL_IMAGE,
-                "args": ["-config.file=/etc/promtail/promtail.yaml"],
+                "command": rewinding(f"{folder}/{REWIND.name}", [positions], "/usr/bin/promtail"),
+                "args": [f"-config.file={folder}/promtail.yaml"],
                 **_served(9080, "/ready"),
             },
-            folder="/etc/promtail",
+            folder=folder,
             storage=storage,
         ),
     ]
@@ -104,11 +114,11 @@ def _alloy(pipelines: Pipelines, configuration: Configuration) -> str:
     )
 
 
-def _promtail(pipelines: Pipelines, configuration: Configuration, storage: str) -> str:
+def _promtail(pipelines: Pipelines, configuration: Configuration, positions: str) -> str:
     here = place(configuration)
     shipping = Shipping(
         loki_url=LOKI_URL,
-        positions=f"{storage}/positions.yaml",
+        positions=positions,
         listen_address="0.0.0.0",  # noqa: S104 - in its pod
     )
     pods = {
@@ -119,6 +129,10 @@ def _promtail(pipelines: Pipelines, configuration: Configuration, storage: str) 
     }
     jobs = [pods, promtail.journal_job(journal_rules(pipelines), here), promtail.audit_job(here)]
     return promtail.configuration_text(shipping, jobs)
+
+
+def _rewind() -> str:
+    return REWIND.read_text(encoding="utf-8")
 
 
 def _access(name: str, configuration: Configuration) -> Sequence[Manifest]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stakewatch.bundle.printing import as_yaml
-from stakewatch.logs.collection import AUDIT_LOGS, Rule, Shipping, journal_rules
+from stakewatch.logs.collection import AUDIT_LOGS, BATCH_BYTES, Rule, Shipping, journal_rules
 from stakewatch.logs.compilation import stages_of
 from stakewatch.logs.pipelines import Pipelines
 from stakewatch.logs.stages import (
@@ -87,7 +87,7 @@ def configuration_text(shipping: Shipping, jobs: list[dict[str, Any]]) -> str:
             {
                 "url": shipping.push_url,
                 "batchwait": "1s",
-                "batchsize": 1048576,
+                "batchsize": BATCH_BYTES,
                 "timeout": "10s",
                 # 0: it tries for ever. Lines wait in their files, and nothing is lost while Loki is away.
                 "backoff_config": {"min_period": "500ms", "max_period": "10s", "max_retries": 0},

@@ -1,4 +1,4 @@
-"""Rendering: the files of `loki/` that are made of its pipelines."""
+"""Rendering: the files of `loki/` that are made of its pipelines, and what starts the shippers."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from stakewatch.logs.alloy import alloy_configuration
 from stakewatch.logs.collection import Shipping
 from stakewatch.logs.daemonsets import alloy_manifests, promtail_manifests
 from stakewatch.logs.pipelines import Pipelines
+from stakewatch.logs.positions import REWIND
 from stakewatch.logs.promtail import END_OF_LIFE, promtail_configuration
 
 MAKER = "its pipeline"
@@ -24,6 +25,7 @@ def rendered(pipelines: Pipelines, configuration: Configuration) -> Mapping[str,
     here = place(configuration)
     shipping = Shipping(place=MappingProxyType({**here, "network": configuration.network}))
     return {
+        REWIND.name: REWIND.read_text(encoding="utf-8"),
         "alloy/config.alloy": alloy_configuration(pipelines, shipping),
         "promtail/promtail.yaml": promtail_configuration(pipelines, shipping),
         "kubernetes/alloy.yaml": as_yaml(*alloy_manifests(pipelines, configuration), heading=_HEADING),

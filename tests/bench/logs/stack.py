@@ -1,6 +1,7 @@
 """Loki, Promtail, Prometheus and Alertmanager, wired as an operator wires them, in one folder on loopback."""
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import yaml
 from stakewatch.logs.collection import Shipping
 from stakewatch.logs.loki_api import Address
 from stakewatch.logs.pipelines import load_pipelines
+from stakewatch.logs.positions import REWIND
 from stakewatch.logs.promtail import promtail_configuration
 from stakewatch.programs.log_servers import Loki, Promtail, loki, promtail
 from stakewatch.programs.process import free_port
@@ -19,6 +21,7 @@ from stakewatch.programs.servers import Alertmanager, Prometheus, alertmanager, 
 
 REPOSITORY = Path(__file__).parents[3]
 _LOKI = REPOSITORY / "loki"
+_REWIND_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Stack:
     def logs(self) -> Path:
         """Where programs write their logs."""
         return self.folder / "logs"
+
+    @property
+    def positions(self) -> Path:
+        """Where Promtail notes how far it has read each file."""
+        return self.folder / "positions.yaml"
 
     def log_file(self, name: str, labels: Mapping[str, str], *, runtime: str = "") -> Path:
         """Return an empty file that Promtail reads as the log of one program."""
@@ -80,12 +88,15 @@ class Stack:
             (rules / source.name).write_text(yaml.safe_dump(content), encoding="utf-8")
         return loki(path, self.folder, port=self.loki_port, flags=flags)
 
-    def promtail(self) -> AbstractContextManager[Promtail]:
-        """Run Promtail with the repository's pipelines on the log files; its positions outlive it."""
+    def promtail(self, flags: Sequence[str] = ()) -> AbstractContextManager[Promtail]:
+        """Run Promtail with the repository's pipelines on the log files; its positions outlive it.
+
+        It goes back by what a kill may have lost, as in the DaemonSet. Flags win over the file.
+        """
         shipping = Shipping(
             loki_url=self.address.url,
             targets=str(self.folder / "targets" / "*.yaml"),
-            positions=str(self.folder / "positions.yaml"),
+            positions=str(self.positions),
         )
         path = self.folder / "promtail.yaml"
         content = yaml.safe_load(promtail_configuration(load_pipelines(_LOKI / "pipelines.yaml"), shipping))
@@ -94,7 +105,8 @@ class Stack:
         # The journal of this machine is not ours to read.
         content["scrape_configs"] = [one for one in content["scrape_configs"] if "journal" not in one]
         path.write_text(json.dumps(content), encoding="utf-8")
-        return promtail(path, self.folder)
+        subprocess.run(["/bin/sh", REWIND, self.positions], check=True, timeout=_REWIND_SECONDS)
+        return promtail(path, self.folder, flags=flags)
 
     @contextmanager
     def alerting(

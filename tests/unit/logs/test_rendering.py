@@ -168,6 +168,46 @@ def test_lines_wait_for_loki_and_are_not_given_up(
     assert endpoint.attributes["url"] == client["url"] == "http://127.0.0.1:3100/loki/api/v1/push"
 
 
+def test_a_batch_is_half_of_what_a_shipper_goes_back_by(
+    files: Mapping[str, str], promtail: Mapping[str, Any]
+) -> None:
+    (client,) = promtail["clients"]
+    endpoint = component(river.read(files["alloy/config.alloy"]), "loki.write").blocks[0]
+    assert endpoint.attributes["batch_size"] == f"{client['batchsize'] // 1024}KiB"
+    assert f"bytes=${{REWIND_BYTES:-{2 * client['batchsize']}}}" in files["rewind.sh"]
+
+
+@pytest.mark.parametrize(
+    ("shipper", "configuration", "program"),
+    [("alloy", "config.alloy", "/bin/alloy"), ("promtail", "promtail.yaml", "/usr/bin/promtail")],
+)
+def test_a_daemon_set_goes_back_whenever_its_container_starts(
+    shipper: str, configuration: str, program: str, files: Mapping[str, str]
+) -> None:
+    # Not in an init container: that does not run again when the kernel killed the shipper.
+    assert config_map(files, shipper, "rewind.sh") == files["rewind.sh"]
+    manifests = {one["kind"]: one for one in yaml.safe_load_all(files[f"kubernetes/{shipper}.yaml"])}
+    pod = manifests["DaemonSet"]["spec"]["template"]["spec"]
+    assert "initContainers" not in pod
+    (container,) = pod["containers"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    shell, script, *positions, separator, started = container["command"]
+    assert (shell, separator, started) == ("sh", "--", program)
+    assert script == f"{mounts['configuration']}/rewind.sh"
+    assert all(path.startswith(f"{mounts['positions']}/") for path in positions)
+    if shipper == "promtail":
+        kept = yaml.safe_load(config_map(files, shipper, configuration))["positions"]["filename"]
+        assert positions == [kept]
+    else:
+        sources = [
+            block.label
+            for block in river.read(config_map(files, shipper, configuration))
+            if block.name == "loki.source.file"
+        ]
+        names = [Path(path).relative_to(mounts["positions"]).as_posix() for path in positions]
+        assert names == [f"loki.source.file.{label}/positions.yml" for label in sources]
+
+
 def test_the_end_of_promtails_life_is_the_first_thing_that_its_files_say(files: Mapping[str, str]) -> None:
     for name in ("promtail/promtail.yaml", "kubernetes/promtail.yaml"):
         comment = files[name].split("\nserver:", maxsplit=1)[0]
@@ -214,7 +254,7 @@ def test_the_committed_files_are_what_the_pipelines_make(files: Mapping[str, str
 
 
 def test_rendering_twice_changes_nothing_the_second_time(files: Mapping[str, str], tmp_path: Path) -> None:
-    assert len(write(files, tmp_path)) == len(files) == 4
+    assert len(write(files, tmp_path)) == len(files) == 5
     assert write(files, tmp_path) == ()
     (tmp_path / "alloy" / "config.alloy").write_text("changed", encoding="utf-8")
     assert [path.name for path in write(files, tmp_path)] == ["config.alloy"]
