@@ -223,7 +223,6 @@ OVER_TIME = row(
         "that cross. A step in one of them: look at what happened then, and leave it out of the comparison.",
         unit="percentunit",
         queries=both(mean(MISSED_IN_AN_HOUR)),
-        minimum=0,
         decimals=3,
     ),
     Timeseries(
@@ -233,6 +232,7 @@ OVER_TIME = row(
         unit="suffix: slots",
         queries=both(mean(DISTANCE_IN_AN_HOUR)),
         decimals=3,
+        minimum=None,
     ),
     Timeseries(
         title="Wrong head votes",
@@ -240,7 +240,6 @@ OVER_TIME = row(
         "to 0.03, two lines that cross. Higher: blocks reach that side later.",
         unit="percentunit",
         queries=both(mean(WRONG_HEADS_IN_AN_HOUR)),
-        minimum=0,
         decimals=3,
     ),
     width=8,
@@ -287,6 +286,7 @@ OTHER_MEASURES = row(
         queries=both(share(REWARD, IDEAL)),
         decimals=3,
         maximum=1,
+        minimum=None,
     ),
     Timeseries(
         title="Execution reward per block",
@@ -294,7 +294,6 @@ OTHER_MEASURES = row(
         "Normal: single blocks decide, so compare months. This is where MEV or not shows.",
         unit="suffix: ETH",
         queries=both(share(EXECUTION_REWARD, PROPOSED), " / 1e9"),
-        minimum=0,
         no_value="no blocks",
     ),
     width=12,

@@ -47,7 +47,6 @@ EXECUTION = row(
             Query(LODESTAR.quantile(0.95, LODESTAR_CALLS, "routeId"), "{{instance}} {{routeId}}"),
         ),
         steps=steps(start="green", orange=1, red=4),
-        minimum=0,
     ),
     Timeseries(
         title="Engine API calls of Teku",
@@ -60,7 +59,6 @@ EXECUTION = row(
                 "{{instance}} {{method}} {{outcome}}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Slow calls of Teku",
@@ -76,7 +74,6 @@ EXECUTION = row(
                 "{{instance}} {{method}}",
             ),
         ),
-        minimum=0,
         maximum=1,
     ),
     Timeseries(
@@ -95,7 +92,6 @@ EXECUTION = row(
                 "{{instance}} {{request}} no answer",
             ),
         ),
-        minimum=0,
         no_value="none failed",
     ),
     Timeseries(
@@ -109,7 +105,6 @@ EXECUTION = row(
                 "{{instance}} {{routeId}}",
             ),
         ),
-        minimum=0,
         no_value="none failed",
     ),
     Timeseries(
@@ -118,7 +113,6 @@ EXECUTION = row(
         "node is too slow for what is asked.",
         unit="none",
         queries=(Query(newest(TEKU.series("beacon_ee_request_queue_size"))),),
-        minimum=0,
     ),
 )
 
@@ -135,7 +129,6 @@ NETWORK = row(
             Query(newest(NIMBUS.series("nbc_peers"))),
         ),
         alerts=("BeaconNodePeersLow",),
-        minimum=0,
     ),
     Timeseries(
         title="Peers by direction",
@@ -153,7 +146,6 @@ NETWORK = row(
                 "{{instance}} {{direction}}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Peers by client",
@@ -170,7 +162,6 @@ NETWORK = row(
             ),
         ),
         stack=True,
-        minimum=0,
     ),
     Timeseries(
         title="Attestation subnets without peers",
@@ -189,7 +180,6 @@ NETWORK = row(
             )
         ),
         alerts=("BeaconNodeSubnetPeersLow",),
-        minimum=0,
         no_value="not told",
     ),
 )
@@ -207,7 +197,6 @@ RUNTIME = Timeseries(
         Query(newest(LODESTAR.series("nodejs_heap_size_used_bytes")), "{{instance}} Node.js"),
         Query(f"sum by (cluster, instance) ({NIMBUS.series('nim_gc_mem_bytes')})", "{{instance}} Nim"),
     ),
-    minimum=0,
 )
 
 dashboard = Board(

@@ -160,8 +160,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         queries=(share_of_cluster("requests", "memory"),),
         steps=steps(start="green", orange=0.85, red=0.95),
-        minimum=0,
-        maximum=1,
     ),
     Gauge(
         title="CPU requested",
@@ -170,8 +168,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         queries=(share_of_cluster("requests", "cpu"),),
         steps=steps(start="green", orange=0.85, red=0.95),
-        minimum=0,
-        maximum=1,
     ),
     Gauge(
         title="Fullest machine",
@@ -180,8 +176,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         queries=(Query(f"max by (cluster) ({in_clusters('machine:memory_used:ratio')})", "{{cluster}}"),),
         alerts=("NodeMemoryHigh", "NodeMemoryCritical"),
-        minimum=0,
-        maximum=1,
         links=(THESE_MACHINES,),
     ),
     Gauge(
@@ -191,8 +185,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         queries=(Query(f"max by (cluster) ({in_clusters('machine:cpu_used:ratio')})", "{{cluster}}"),),
         alerts=("NodeCpuHigh",),
-        minimum=0,
-        maximum=1,
         links=(THESE_MACHINES,),
     ),
     width=4,
@@ -269,7 +261,6 @@ MEMORY = row(
         unit="percentunit",
         queries=(Query(f"max by (cluster, instance) ({in_clusters('machine:memory_used:ratio')})"),),
         alerts=("NodeMemoryHigh", "NodeMemoryCritical"),
-        minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
     ),
@@ -280,7 +271,6 @@ MEMORY = row(
         f"{NEEDS_KUBE_STATE_METRICS}",
         unit="percentunit",
         queries=share_of_nodes("memory"),
-        minimum=0,
     ),
     Timeseries(
         title="Memory of the cluster",
@@ -288,7 +278,6 @@ MEMORY = row(
         "containers use. Normal: used near requests. Far below: the machines are larger than need be.",
         unit="bytes",
         queries=in_total("memory", memory(in_clusters)),
-        minimum=0,
     ),
 )
 
@@ -300,7 +289,6 @@ CPU = row(
         unit="percentunit",
         queries=(Query(f"max by (cluster, instance) ({in_clusters('machine:cpu_used:ratio')})"),),
         alerts=("NodeCpuHigh",),
-        minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
     ),
@@ -311,7 +299,6 @@ CPU = row(
         f"{NEEDS_KUBE_STATE_METRICS}",
         unit="percentunit",
         queries=share_of_nodes("cpu"),
-        minimum=0,
     ),
     Timeseries(
         title="CPU of the cluster",
@@ -319,7 +306,6 @@ CPU = row(
         "containers use. Normal: used below requests, with room for an epoch's end.",
         unit="suffix: cores",
         queries=in_total("cpu", cpu(in_clusters)),
-        minimum=0,
     ),
     Timeseries(
         title="Most throttled containers",
@@ -333,7 +319,6 @@ CPU = row(
             ),
         ),
         alerts=("ContainerCpuThrottled",),
-        minimum=0,
         no_value="no limits",
         links=(THIS_POD,),
     ),
@@ -354,7 +339,6 @@ CPU = row(
             )
             for direction, legend in (("receive", "received"), ("transmit", "sent"))
         ),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
     Timeseries(
@@ -367,7 +351,6 @@ CPU = row(
             Query(in_clusters("machine:network_allowance_exceeded:rate5m"), "{{instance}} {{allowance}}"),
         ),
         alerts=("NodeNetworkAllowanceExceeded",),
-        minimum=0,
         no_value="not told",
         links=(THIS_MACHINE,),
     ),
@@ -384,7 +367,6 @@ NAMESPACES = Row(
                 unit="bytes",
                 queries=(by_namespace(memory(in_namespaces)),),
                 stack=True,
-                minimum=0,
                 links=(THIS_NAMESPACE,),
             ),
         ),
@@ -396,7 +378,6 @@ NAMESPACES = Row(
                 unit="suffix: cores",
                 queries=(by_namespace(cpu(in_namespaces)),),
                 stack=True,
-                minimum=0,
                 links=(THIS_NAMESPACE,),
             ),
         ),
@@ -414,7 +395,6 @@ NAMESPACES = Row(
                     )
                     for direction, legend in (("receive", "received"), ("transmit", "sent"))
                 ),
-                minimum=0,
                 links=(THIS_NAMESPACE,),
             ),
         ),
@@ -477,7 +457,6 @@ WORKLOADS = row(
             ),
         ),
         stack=True,
-        minimum=0,
     ),
     Table(
         title="Containers that wait",
@@ -524,7 +503,6 @@ WORKLOADS = row(
         ),
         draw="bars",
         stack=True,
-        minimum=0,
         alerts=("PodCrashLooping",),
         links=(THIS_NAMESPACE,),
     ),
@@ -542,7 +520,6 @@ WORKLOADS = row(
         ),
         draw="bars",
         stack=True,
-        minimum=0,
         alerts=("OomKilled",),
         steps=steps(start="green", red=1),
         links=(THIS_NAMESPACE,),
@@ -565,7 +542,6 @@ WORKLOADS = row(
             ),
         ),
         alerts=("StakingStatefulSetDegraded",),
-        minimum=0,
         no_value="none missing",
     ),
     Timeseries(
@@ -582,7 +558,6 @@ WORKLOADS = row(
             ),
         ),
         stack=True,
-        minimum=0,
     ),
     Table(
         title="Pods that no machine takes",

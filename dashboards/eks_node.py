@@ -71,8 +71,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         queries=(Query(memory_used()),),
         alerts=("NodeMemoryHigh", "NodeMemoryCritical"),
-        minimum=0,
-        maximum=1,
         links=(THIS_MACHINE,),
     ),
     Gauge(
@@ -82,8 +80,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         alerts=("NodeCpuHigh",),
         queries=(Query(cpu_used()),),
-        minimum=0,
-        maximum=1,
         links=(THIS_MACHINE,),
     ),
     Gauge(
@@ -93,8 +89,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         alerts=("VolumeAlmostFull",),
         queries=(Query(per_machine(USED_OF_FILESYSTEMS)),),
-        minimum=0,
-        maximum=1,
         links=(THIS_MACHINE,),
     ),
     Gauge(
@@ -104,8 +98,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         queries=(Query(f"max by (cluster) ({SHARE_OF_LIMIT})", "{{cluster}}"),),
         alerts=("ContainerMemoryHigh",),
-        minimum=0,
-        maximum=1,
     ),
     Stat(
         title="Killed for memory",
@@ -184,7 +176,6 @@ MEMORY = row(
         unit="bytes",
         queries=(Query(MEMORY_OF_PODS, POD_LEGEND),),
         stack=True,
-        minimum=0,
         links=(THIS_POD,),
     ),
     Timeseries(
@@ -202,7 +193,6 @@ MEMORY = row(
             ),
             Query(per_machine(machine("node_memory_MemTotal_bytes")), "{{instance}} has"),
         ),
-        minimum=0,
         links=(THE_FLEET,),
     ),
     Timeseries(
@@ -212,7 +202,6 @@ MEMORY = row(
         unit="percentunit",
         queries=(Query(SHARE_OF_LIMIT, CONTAINER_LEGEND),),
         alerts=("ContainerMemoryHigh",),
-        minimum=0,
         links=(THIS_POD,),
     ),
     Timeseries(
@@ -222,7 +211,6 @@ MEMORY = row(
         unit="percentunit",
         queries=(Query(memory_used()),),
         alerts=("NodeMemoryHigh", "NodeMemoryCritical"),
-        minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
     ),
@@ -233,7 +221,6 @@ MEMORY = row(
         unit="percentunit",
         queries=(Query(on_machine(f"container:memory_resident:ratio{{{CHOSEN_POD}}}"), CONTAINER_LEGEND),),
         alerts=("ContainerMemoryCritical",),
-        minimum=0,
         links=(THIS_POD,),
     ),
     Timeseries(
@@ -250,7 +237,6 @@ MEMORY = row(
             ),
         ),
         alerts=("MemoryRampsToLimit",),
-        minimum=0,
         no_value="too young",
     ),
     Timeseries(
@@ -268,7 +254,6 @@ MEMORY = row(
                 "{{instance}} swapped out",
             ),
         ),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
     Timeseries(
@@ -287,7 +272,6 @@ MEMORY = row(
             )
             for kind in ("requests", "limits")
         ),
-        minimum=0,
     ),
 )
 
@@ -300,7 +284,6 @@ CPU = row(
         unit="suffix: cores",
         queries=(Query(CPU_OF_PODS, POD_LEGEND),),
         stack=True,
-        minimum=0,
         links=(THIS_POD,),
     ),
     Timeseries(
@@ -321,7 +304,6 @@ CPU = row(
                 "{{instance}} has",
             ),
         ),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
     Timeseries(
@@ -338,7 +320,6 @@ CPU = row(
                 "{{instance}} {{mode}}",
             ),
         ),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
     Timeseries(
@@ -355,7 +336,6 @@ CPU = row(
             for minutes in (1, 15)
         ),
         steps=steps(start="green", orange=1),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
     Timeseries(
@@ -375,7 +355,6 @@ CPU = row(
                 CONTAINER_LEGEND,
             ),
         ),
-        minimum=0,
         links=(THIS_POD,),
     ),
     Timeseries(
@@ -391,7 +370,6 @@ CPU = row(
             )
             for resource, legend in (("cpu", "CPU"), ("memory", "memory"), ("io", "disk"))
         ),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
 )
@@ -409,7 +387,6 @@ DISKS = row(
                 "{{instance}} {{mountpoint}}",
             ),
         ),
-        minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
     ),
@@ -428,7 +405,6 @@ DISKS = row(
                 "{{namespace}}/{{persistentvolumeclaim}}",
             ),
         ),
-        minimum=0,
         maximum=1,
     ),
     Timeseries(
@@ -445,7 +421,6 @@ DISKS = row(
                 "{{instance}} {{mountpoint}}",
             ),
         ),
-        minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
     ),
@@ -460,7 +435,6 @@ DISKS = row(
                 per_second("node_disk_writes_completed_total", REAL_DISK), "{{instance}} {{device}} writes"
             ),
         ),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
     Timeseries(
@@ -472,7 +446,6 @@ DISKS = row(
             Query(per_second("node_disk_read_bytes_total", REAL_DISK), "{{instance}} {{device}} read"),
             Query(per_second("node_disk_written_bytes_total", REAL_DISK), "{{instance}} {{device}} written"),
         ),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
     Timeseries(
@@ -489,7 +462,6 @@ DISKS = row(
             )
             for kind in ("read", "write")
         ),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
 )
@@ -510,8 +482,6 @@ NETWORK_AND_CLOCK = row(
                 per_second("node_network_transmit_bytes_total", REAL_NETWORK), "{{instance}} {{device}} sent"
             ),
         ),
-        minimum=0,
-        links=(THIS_MACHINE,),
     ),
     Timeseries(
         title="Errors and drops",
@@ -522,8 +492,6 @@ NETWORK_AND_CLOCK = row(
             Query(per_second("node_network_transmit_errs_total", REAL_NETWORK), "{{instance}} send errors"),
             Query(per_second("node_network_receive_drop_total", REAL_NETWORK), "{{instance}} dropped"),
         ),
-        minimum=0,
-        links=(THIS_MACHINE,),
     ),
     Timeseries(
         title="Packets with errors",
@@ -543,8 +511,6 @@ NETWORK_AND_CLOCK = row(
             ),
         ),
         alerts=("NodeNetworkErrors",),
-        minimum=0,
-        links=(THIS_MACHINE,),
     ),
     Timeseries(
         title="Connections tracked",
@@ -558,9 +524,7 @@ NETWORK_AND_CLOCK = row(
                 )
             ),
         ),
-        minimum=0,
         maximum=1,
-        links=(THIS_MACHINE,),
     ),
     Timeseries(
         title="Clock offset",
@@ -572,9 +536,8 @@ NETWORK_AND_CLOCK = row(
             Query(per_machine(f"abs({machine('node_timex_offset_seconds')})"), "{{instance}} offset"),
             Query(per_machine(machine("node_timex_maxerror_seconds")), "{{instance}} at most"),
         ),
-        minimum=0,
-        links=(THIS_MACHINE,),
     ),
+    links=(THIS_MACHINE,),
 )
 
 WHAT_RUNS = Row(
@@ -643,7 +606,6 @@ WHAT_RUNS = Row(
                     ),
                 ),
                 draw="bars",
-                minimum=0,
                 links=(THIS_POD,),
             ),
             width=5,

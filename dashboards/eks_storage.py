@@ -119,8 +119,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         queries=(Query(f"max by (cluster) ({in_clusters('volume:used:ratio')})", "{{cluster}}"),),
         alerts=("VolumeAlmostFull",),
-        minimum=0,
-        maximum=1,
     ),
     Gauge(
         title="Most inodes used",
@@ -130,8 +128,6 @@ IS_IT_WELL = row(
         queries=(Query(f"max by (cluster) ({in_clusters('volume:inodes_used:ratio')})", "{{cluster}}"),),
         alerts=("VolumeInodesLow",),
         decimals=1,
-        minimum=0,
-        maximum=1,
     ),
     Stat(
         title="Read-only file systems",
@@ -161,8 +157,6 @@ IS_IT_WELL = row(
             ),
         ),
         alerts=("EbsIopsExceeded",),
-        minimum=0,
-        maximum=1,
         no_value="not told",
     ),
     Gauge(
@@ -179,8 +173,6 @@ IS_IT_WELL = row(
             ),
         ),
         alerts=("EbsThroughputExceeded",),
-        minimum=0,
-        maximum=1,
         no_value="not told",
     ),
     Stat(
@@ -267,7 +259,6 @@ SPACE = row(
         unit="percentunit",
         queries=(Query(f"max by ({CLAIM}) ({in_namespaces('volume:used:ratio', EXISTING)})", CLAIM_LEGEND),),
         alerts=("VolumeAlmostFull",),
-        minimum=0,
         maximum=1,
     ),
     Timeseries(
@@ -281,7 +272,6 @@ SPACE = row(
             ),
         ),
         alerts=("VolumeAlmostFull",),
-        minimum=0,
         maximum=1,
         links=(THIS_MACHINE,),
     ),
@@ -297,7 +287,6 @@ SPACE = row(
             ),
         ),
         alerts=("VolumeFullSoon",),
-        minimum=0,
         maximum=1,
         no_value="none",
     ),
@@ -313,6 +302,7 @@ SPACE = row(
                 CLAIM_LEGEND,
             ),
         ),
+        minimum=None,
     ),
     Timeseries(
         title="Days until full",
@@ -328,7 +318,6 @@ SPACE = row(
             ),
         ),
         steps=steps(start="red", orange=1, green=14),
-        minimum=0,
         no_value="nothing grows",
     ),
     Timeseries(
@@ -343,7 +332,6 @@ SPACE = row(
             ),
         ),
         alerts=("VolumeInodesLow",),
-        minimum=0,
         maximum=1,
     ),
 )
@@ -363,7 +351,6 @@ LIMITS = row(
             ),
         ),
         steps=steps(start="green", orange=0.8, red=0.95),
-        minimum=0,
     ),
     Timeseries(
         title="Throughput of the limit",
@@ -379,7 +366,6 @@ LIMITS = row(
             ),
         ),
         steps=steps(start="green", orange=0.8, red=0.95),
-        minimum=0,
     ),
     Timeseries(
         title="Time held back for operations",
@@ -389,7 +375,6 @@ LIMITS = row(
         unit="percentunit",
         queries=(held_back("ebs:iops_exceeded:ratio"),),
         alerts=("EbsIopsExceeded",),
-        minimum=0,
         maximum=1,
         no_value="not told",
     ),
@@ -401,7 +386,6 @@ LIMITS = row(
         unit="percentunit",
         queries=(held_back("ebs:throughput_exceeded:ratio"),),
         alerts=("EbsThroughputExceeded",),
-        minimum=0,
         maximum=1,
         no_value="not told",
     ),
@@ -414,7 +398,6 @@ LIMITS = row(
             of_volumes(per_second("aws_ebs_csi_read_ops_total"), f"{VOLUME_LEGEND} reads"),
             of_volumes(per_second("aws_ebs_csi_write_ops_total"), f"{VOLUME_LEGEND} writes"),
         ),
-        minimum=0,
         no_value="not told",
     ),
     Timeseries(
@@ -426,7 +409,6 @@ LIMITS = row(
             of_volumes(per_second("aws_ebs_csi_read_bytes_total"), f"{VOLUME_LEGEND} read"),
             of_volumes(per_second("aws_ebs_csi_write_bytes_total"), f"{VOLUME_LEGEND} written"),
         ),
-        minimum=0,
         no_value="not told",
     ),
     width=12,
@@ -443,7 +425,6 @@ ANSWERS = row(
             Query(f"max by (cluster, instance, device) ({machine('disk:latency:seconds')})", DISK_LEGEND),
         ),
         alerts=("DiskLatencyHigh",),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
     Timeseries(
@@ -452,7 +433,6 @@ ANSWERS = row(
         "and EBS, which do much at once, 1 alone is no limit: look at the time per operation.",
         unit="percentunit",
         queries=(Query(disk_rate("node_disk_io_time_seconds_total"), DISK_LEGEND),),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
     Timeseries(
@@ -461,7 +441,6 @@ ANSWERS = row(
         "a flat number of operations: the disk, or its limit, holds them back.",
         unit="none",
         queries=(Query(disk_rate("node_disk_io_time_weighted_seconds_total"), DISK_LEGEND),),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
     Timeseries(
@@ -477,7 +456,6 @@ ANSWERS = row(
             )
             for kind in ("read", "write")
         ),
-        minimum=0,
         no_value="not told",
     ),
     Timeseries(
@@ -488,7 +466,6 @@ ANSWERS = row(
         queries=(
             of_volumes(f"max by (cluster, volume_id) ({in_clusters('aws_ebs_csi_volume_queue_length')})"),
         ),
-        minimum=0,
         no_value="not told",
     ),
     Timeseries(
@@ -501,7 +478,6 @@ ANSWERS = row(
                 per_machine(f"rate({machine('node_pressure_io_waiting_seconds_total')}[$__rate_interval])")
             ),
         ),
-        minimum=0,
         links=(THIS_MACHINE,),
     ),
     *(
@@ -569,7 +545,6 @@ VOLUMES = Row(
                     ),
                 ),
                 stack=True,
-                minimum=0,
             ),
             width=6,
         ),
@@ -598,7 +573,6 @@ VOLUMES = Row(
                     ),
                 ),
                 draw="bars",
-                minimum=0,
                 no_value="none, or not told",
             ),
             width=6,

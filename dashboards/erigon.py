@@ -36,7 +36,6 @@ CHAIN = row(
         unit="s",
         alerts=("ExecutionHeadStalled",),
         queries=(Query(f"time() - {newest(ERIGON.series('stakewatch_execution_head_timestamp_seconds'))}"),),
-        minimum=0,
     ),
     Timeseries(
         title="Stages",
@@ -49,6 +48,7 @@ CHAIN = row(
             Query(f"max by (cluster, instance, stage) ({ERIGON.series('sync')})", "{{instance}} {{stage}}"),
         ),
         calculations=("lastNotNull",),
+        minimum=None,
     ),
     Timeseries(
         title="Steps of the execution stage",
@@ -57,7 +57,6 @@ CHAIN = row(
         unit="none",
         queries=(Query(f"changes({EXECUTION_STAGE}[10m])"),),
         steps=steps(start="red", green=1),
-        minimum=0,
     ),
     Timeseries(
         title="Gas per second",
@@ -65,7 +64,6 @@ CHAIN = row(
         "with a local NVMe disk. Falling: disk, CPU or memory is short.",
         unit="suffix: Mgas/s",
         queries=(Query(newest(ERIGON.series("chain_tip_mgas_per_sec"))),),
-        minimum=0,
     ),
     Timeseries(
         title="Time in stages",
@@ -78,7 +76,6 @@ CHAIN = row(
                 "{{instance}} {{stage}}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Work in the background",
@@ -90,7 +87,6 @@ CHAIN = row(
             merging="domain_running_merges",
             taking_back="domain_running_unwind",
         ),
-        minimum=0,
     ),
 )
 
@@ -109,7 +105,6 @@ ENGINE_API = row(
             ),
         ),
         steps=steps(start="green", orange=1, red=4),
-        minimum=0,
     ),
     Timeseries(
         title="Engine API calls",
@@ -123,7 +118,6 @@ ENGINE_API = row(
                 "{{instance}} {{method}} {{success}}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="JSON-RPC requests",
@@ -134,7 +128,6 @@ ENGINE_API = row(
             Query(newest(ERIGON.per_second("rpc_total")), "{{instance}} requests"),
             Query(newest(ERIGON.per_second("rpc_failure")), "{{instance}} failures"),
         ),
-        minimum=0,
     ),
 )
 
@@ -146,7 +139,6 @@ POOL_AND_PEERS = row(
         "of the same sender, basefee ones pay too little now. Normal: thousands on mainnet.",
         unit="none",
         queries=values(pending="txpool_pending", queued="txpool_queued", basefee="txpool_basefee"),
-        minimum=0,
     ),
     Timeseries(
         title="Peers over time",
@@ -154,7 +146,6 @@ POOL_AND_PEERS = row(
         unit="none",
         queries=(Query(newest(ERIGON.series("p2p_peers"))),),
         alerts=("ExecutionPeersLow",),
-        minimum=0,
     ),
     Timeseries(
         title="Traffic with peers",
@@ -164,7 +155,6 @@ POOL_AND_PEERS = row(
             Query(newest(ERIGON.per_second("p2p_ingress")), "{{instance}} received"),
             Query(newest(ERIGON.per_second("p2p_egress")), "{{instance}} sent"),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Size of databases",
@@ -175,7 +165,6 @@ POOL_AND_PEERS = row(
             Query(f"max by (cluster, instance, db) ({ERIGON.series('db_size')})", "{{instance}} {{db}}"),
         ),
         stack=True,
-        minimum=0,
     ),
 )
 

@@ -40,7 +40,6 @@ CHAIN = row(
         "of one or two slots. A straight line upwards is a node that stands still.",
         unit="s",
         queries=(Query(f"time() - {newest(ALL.series('stakewatch_execution_head_timestamp_seconds'))}"),),
-        minimum=0,
     ),
     Timeseries(
         title="Head block",
@@ -49,6 +48,7 @@ CHAIN = row(
         unit="none",
         queries=(Query(first_of(HEIGHT_OF_NETHERMIND, HEIGHT_OF_BESU, HEIGHT_OF_RETH)),),
         calculations=("lastNotNull",),
+        minimum=None,
     ),
     Timeseries(
         title="Head ahead of finalised",
@@ -64,7 +64,6 @@ CHAIN = row(
                 f"- {newest(RETH.series('reth_blockchain_tree_finalized_block_height'))}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Speed",
@@ -75,7 +74,6 @@ CHAIN = row(
             Query(newest(NETHERMIND.series("nethermind_mgas_per_sec"))),
             Query(f"{newest(RETH.series('reth_sync_execution_gas_per_second'))} / 1e6"),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Reorganisations",
@@ -87,7 +85,6 @@ CHAIN = row(
             Query(newest(f"increase({RETH.series('reth_blockchain_tree_reorgs')}[$__rate_interval])")),
         ),
         draw="bars",
-        minimum=0,
     ),
     StateTimeline(
         title="Besu in sync by its own account",
@@ -116,7 +113,6 @@ ENGINE_API = row(
             Query(of_reth("fork_choice_updated"), "{{instance}} forkchoiceUpdated"),
         ),
         steps=steps(start="green", orange=1, red=4),
-        minimum=0,
     ),
     Timeseries(
         title="Newest calls of Nethermind",
@@ -136,7 +132,6 @@ ENGINE_API = row(
             ),
         ),
         steps=steps(start="green", orange=1000, red=4000),
-        minimum=0,
     ),
     Timeseries(
         title="Time to process a block",
@@ -151,7 +146,6 @@ ENGINE_API = row(
             ),
         ),
         steps=steps(start="green", orange=1000, red=4000),
-        minimum=0,
     ),
 )
 
@@ -176,7 +170,6 @@ POOL_AND_PEERS = row(
                 newest(RETH.series("reth_transaction_pool_queued_pool_transactions")), "{{instance}} queued"
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Peers over time",
@@ -185,7 +178,6 @@ POOL_AND_PEERS = row(
         unit="none",
         queries=(Query(peers_of_execution(ALL)),),
         alerts=("ExecutionPeersLow",),
-        minimum=0,
     ),
     Timeseries(
         title="Size of databases",
@@ -199,7 +191,6 @@ POOL_AND_PEERS = row(
             ),
             Query(f"sum by (cluster, instance) ({RETH.series('reth_db_table_size')})"),
         ),
-        minimum=0,
     ),
 )
 

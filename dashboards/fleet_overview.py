@@ -143,7 +143,6 @@ KEYS = row(
         unit="none",
         queries=(Query(of_networks("group:stakewatch_validators_not_earning:max"), "{{network}} {{group}}"),),
         alerts=("ValidatorGroupNotEarning",),
-        minimum=0,
         links=(THIS_GROUP,),
     ),
     Timeseries(
@@ -160,6 +159,7 @@ KEYS = row(
             ),
         ),
         links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Blocks proposed and missed",
@@ -174,7 +174,6 @@ KEYS = row(
         ),
         draw="bars",
         stack=True,
-        minimum=0,
         links=(THESE_GROUPS,),
     ),
 )
@@ -188,7 +187,6 @@ BEACON_NODES = row(
         unit="suffix: slots",
         alerts=("BeaconNodeBehindClock", "BeaconNodeHeadStalled", "BeaconNodeSyncing"),
         queries=(Query(newest(BEACON.series("stakewatch_beacon_sync_distance_slots"))),),
-        minimum=0,
         links=(THIS_NODE,),
     ),
     Timeseries(
@@ -198,7 +196,6 @@ BEACON_NODES = row(
         unit="none",
         queries=(Query(peers_of_beacon(BEACON)),),
         alerts=("BeaconNodePeersLow",),
-        minimum=0,
         links=(THIS_NODE,),
     ),
     StateTimeline(
@@ -246,7 +243,6 @@ BEACON_NODES = row(
                 "))"
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Reorganisations",
@@ -255,7 +251,6 @@ BEACON_NODES = row(
         unit="none",
         queries=(Query(newest(f"increase({BEACON.series('beacon_reorgs_total')}[$__rate_interval])")),),
         draw="bars",
-        minimum=0,
         links=(THIS_NODE,),
     ),
 )
@@ -269,8 +264,6 @@ EXECUTION_NODES = row(
         unit="suffix: blocks",
         alerts=("ExecutionBehindBeacon",),
         queries=(Query(newest(EXECUTION.series("stakewatch_execution_behind_blocks"))),),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Age of the head block",
@@ -281,8 +274,6 @@ EXECUTION_NODES = row(
         queries=(
             Query(f"time() - {newest(EXECUTION.series('stakewatch_execution_head_timestamp_seconds'))}"),
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Time to check a payload",
@@ -291,8 +282,6 @@ EXECUTION_NODES = row(
         unit="s",
         queries=(Query(newest(BEACON.series("beacon_node:engine_new_payload_seconds:avg"))),),
         alerts=("EngineApiSlow",),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Peers of execution nodes",
@@ -301,9 +290,8 @@ EXECUTION_NODES = row(
         unit="none",
         queries=(Query(peers_of_execution(EXECUTION)),),
         alerts=("ExecutionPeersLow",),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
+    links=(THIS_NODE,),
 )
 
 MEMORY_OF_CONTAINER = ALL.of_container(f"container:memory_used:ratio{{{CHOSEN}}}")
@@ -318,7 +306,6 @@ RESOURCES = row(
         unit="percentunit",
         queries=(Query(newest(MEMORY_OF_CONTAINER)),),
         alerts=("ContainerMemoryHigh",),
-        minimum=0,
         links=(THIS_NODE,),
     ),
     Timeseries(
@@ -339,7 +326,6 @@ RESOURCES = row(
                 )
             ),
         ),
-        minimum=0,
         links=(THIS_NODE,),
     ),
     Timeseries(
@@ -355,7 +341,6 @@ RESOURCES = row(
             ),
         ),
         alerts=("NodeMemoryHigh",),
-        minimum=0,
         maximum=1,
         links=(board_link("eks_node", "This machine", ("cluster", "instance")),),
     ),
@@ -373,7 +358,6 @@ RESOURCES = row(
                 )
             ),
         ),
-        minimum=0,
         maximum=1,
         links=(THESE_MACHINES,),
     ),

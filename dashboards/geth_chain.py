@@ -57,7 +57,6 @@ IS_IT_WELL = row(
         queries=(Query(f"time() - {newest(GETH.series('stakewatch_execution_head_timestamp_seconds'))}"),),
         steps=steps(start="green", orange=60, red=180),
         decimals=0,
-        links=(THE_NODE,),
     ),
     Stat(
         title="Time to insert a block",
@@ -66,7 +65,6 @@ IS_IT_WELL = row(
         unit="ns",
         queries=(Query(last("chain_inserts", "0.5")),),
         steps=SLOW_BLOCK,
-        links=(THE_NODE,),
     ),
     Stat(
         title="Gas per second",
@@ -75,7 +73,6 @@ IS_IT_WELL = row(
         unit="suffix: Mgas/s",
         queries=(Query(last("chain_mgasps", "0.5")),),
         colour="none",
-        links=(THE_NODE,),
     ),
     Stat(
         title="Writes made to wait",
@@ -84,7 +81,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         queries=(Query(newest(f"{per_second('eth_db_chaindata_compact_writedelay_duration')} / 1e9")),),
         alerts=("GethDatabaseStalled",),
-        links=(THE_NODE,),
     ),
     Stat(
         title="Blocks dropped",
@@ -93,7 +89,6 @@ IS_IT_WELL = row(
         unit="suffix: blocks",
         queries=(Query(f"round({newest(DROPPED)})"),),
         colour="none",
-        links=(THE_NODE,),
     ),
     Stat(
         title="Transactions pending",
@@ -102,10 +97,10 @@ IS_IT_WELL = row(
         unit="none",
         queries=(Query(newest(GETH.series("txpool_pending"))),),
         colour="none",
-        links=(THE_NODE,),
     ),
     width=4,
     height=5,
+    links=(THE_NODE,),
 )
 
 BLOCKS = row(
@@ -118,8 +113,6 @@ BLOCKS = row(
         queries=quantiles("0.95", inserted="chain_inserts", executed="chain_execution"),
         steps=SLOW_BLOCK,
         connect=True,
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Slow parts",
@@ -138,8 +131,6 @@ BLOCKS = row(
             write="chain_write",
         ),
         connect=True,
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Reading state for a block",
@@ -150,8 +141,6 @@ BLOCKS = row(
             accounts="chain_account_reads", storage="chain_storage_reads", code="chain_code_reads"
         ),
         connect=True,
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="One read of state",
@@ -164,8 +153,6 @@ BLOCKS = row(
             code="chain_code_single_reads",
         ),
         connect=True,
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="State read ahead",
@@ -179,9 +166,7 @@ BLOCKS = row(
             )
             for kind, legend in (("account", "accounts"), ("storage", "storage"))
         ),
-        minimum=0,
         maximum=1,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Reading ahead",
@@ -193,9 +178,8 @@ BLOCKS = row(
             invalid="chain_prefetch_txs_invalid",
             interrupted="chain_prefetch_interrupts",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
+    links=(THIS_NODE,),
 )
 
 STATE = row(
@@ -209,8 +193,6 @@ STATE = row(
             dirty="pathdb_dirty_node_hit", clean="pathdb_clean_node_hit", missed="pathdb_clean_node_miss"
         ),
         stack=True,
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Accounts and storage from memory",
@@ -221,8 +203,6 @@ STATE = row(
             dirty="pathdb_dirty_state_hit", clean="pathdb_clean_state_hit", missed="pathdb_clean_state_miss"
         ),
         stack=True,
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Layers in memory",
@@ -230,8 +210,6 @@ STATE = row(
         f"128, which is what Geth keeps. {NEEDS_PATH_SCHEME}",
         unit="suffix: blocks",
         queries=quantiles("0.95", trie_nodes="pathdb_dirty_node_depth", state="pathdb_dirty_state_depth"),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="State written to disk",
@@ -245,8 +223,6 @@ STATE = row(
             accounts_thrown_away="pathdb_gc_account_bytes",
             storage_thrown_away="pathdb_gc_storage_bytes",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="History of state",
@@ -256,8 +232,6 @@ STATE = row(
         queries=per_second_queries(
             data="pathdb_history_state_bytes_data", index="pathdb_history_state_bytes_index"
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Changes of state",
@@ -265,8 +239,6 @@ STATE = row(
         "traffic on the chain, the same on all nodes.",
         unit="cps",
         queries=per_second_queries(accounts="state_update_account", storage="state_update_storage"),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Clean cache of the hash scheme",
@@ -276,8 +248,6 @@ STATE = row(
         queries=per_second_queries(
             answered="hashdb_memcache_clean_read", taken_in="hashdb_memcache_clean_write"
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Dirty cache of the hash scheme",
@@ -289,9 +259,8 @@ STATE = row(
             flushed="hashdb_memcache_flush_bytes",
             committed="hashdb_memcache_commit_bytes",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
+    links=(THIS_NODE,),
 )
 
 DATABASE = row(
@@ -303,8 +272,6 @@ DATABASE = row(
         unit="percentunit",
         queries=(Query(newest(f"{per_second('eth_db_chaindata_compact_writedelay_duration')} / 1e9")),),
         alerts=("GethDatabaseStalled",),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Compaction",
@@ -317,8 +284,6 @@ DATABASE = row(
             compaction_writes="eth_db_chaindata_compact_output",
             all_writes="eth_db_chaindata_disk_write",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Compaction that is due",
@@ -326,8 +291,6 @@ DATABASE = row(
         "goes. A climb over hours ends in writes that wait. Absent with LevelDB.",
         unit="bytes",
         queries=value_queries(due="eth_db_chaindata_compact_estimateDebt"),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Tables by level",
@@ -339,8 +302,6 @@ DATABASE = row(
             for level in range(7)
         ),
         stack=True,
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Ancient blocks",
@@ -350,8 +311,6 @@ DATABASE = row(
         queries=per_second_queries(
             read="eth_db_chaindata_ancient_read", written="eth_db_chaindata_ancient_write"
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Filters of the database",
@@ -359,10 +318,9 @@ DATABASE = row(
         "above 0.9. Absent with LevelDB.",
         unit="percentunit",
         queries=(Query(share("eth_db_chaindata_filter_hit", "eth_db_chaindata_filter_miss")),),
-        minimum=0,
         maximum=1,
-        links=(THIS_NODE,),
     ),
+    links=(THIS_NODE,),
 )
 
 TRANSACTIONS = row(
@@ -376,8 +334,6 @@ TRANSACTIONS = row(
         queries=value_queries(
             pending="txpool_pending_accounts", queued="txpool_queued_accounts", local="txpool_local"
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Pending ones that leave",
@@ -390,8 +346,6 @@ TRANSACTIONS = row(
             rate_limit="txpool_pending_ratelimit",
             no_funds="txpool_pending_nofunds",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Queued ones that leave",
@@ -405,8 +359,6 @@ TRANSACTIONS = row(
             no_funds="txpool_queued_nofunds",
             evicted="txpool_queued_eviction",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Announced and sent by peers",
@@ -420,8 +372,6 @@ TRANSACTIONS = row(
             sent_and_known="eth_fetcher_transaction_broadcasts_known",
             too_many="eth_fetcher_transaction_announces_dos",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Asked of peers",
@@ -434,8 +384,6 @@ TRANSACTIONS = row(
             failed="eth_fetcher_transaction_request_fail",
             timed_out="eth_fetcher_transaction_request_timeout",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Blob transactions",
@@ -451,8 +399,6 @@ TRANSACTIONS = row(
             dropped_underpriced="blobpool_drop_underpriced",
             dropped_for_want_of_room="blobpool_drop_overflown",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="New head in the pool",
@@ -460,9 +406,8 @@ TRANSACTIONS = row(
         "ones make own blocks late.",
         unit="ns",
         queries=quantiles("0.95", transactions="txpool_reorgtime", blobs="blobpool_resettime"),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
+    links=(THIS_NODE,),
 )
 
 SYNC = row(
@@ -477,8 +422,6 @@ SYNC = row(
             bodies="eth_downloader_bodies_in",
             receipts="eth_downloader_receipts_in",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Downloads that time out",
@@ -490,8 +433,6 @@ SYNC = row(
             bodies="eth_downloader_bodies_timeout",
             receipts="eth_downloader_receipts_timeout",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Handshakes that fail",
@@ -506,10 +447,9 @@ SYNC = row(
             too_late="eth_protocols_eth_egress_handshake_error_timeout",
             closed="eth_protocols_eth_egress_handshake_error_peer",
         ),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
     collapsed=True,
+    links=(THIS_NODE,),
 )
 
 dashboard = Board(

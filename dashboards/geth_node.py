@@ -97,8 +97,6 @@ MEMORY = Gauge(
     unit="percentunit",
     queries=(Query(either(newest(MEMORY_OF_CONTAINER), newest(MEMORY_OF_MACHINE))),),
     alerts=("ContainerMemoryHigh", "NodeMemoryHigh"),
-    minimum=0,
-    maximum=1,
     links=(THIS_NODE,),
 )
 
@@ -109,8 +107,6 @@ DISK = Gauge(
     unit="percentunit",
     alerts=("VolumeAlmostFull",),
     queries=(Query(either(newest(FULLEST_VOLUME), newest(FULLEST_FILESYSTEM))),),
-    minimum=0,
-    maximum=1,
     links=(THIS_NODE,),
 )
 
@@ -128,7 +124,6 @@ CHAIN = row(
         unit="s",
         alerts=("ExecutionHeadStalled",),
         queries=(Query(f"time() - {newest(GETH.series('stakewatch_execution_head_timestamp_seconds'))}"),),
-        minimum=0,
     ),
     Timeseries(
         title="Head block",
@@ -140,6 +135,7 @@ CHAIN = row(
             block="chain_head_block", header="chain_head_header", receipts="chain_head_receipt"
         ),
         calculations=("lastNotNull",),
+        minimum=None,
     ),
     Timeseries(
         title="Behind",
@@ -154,7 +150,6 @@ CHAIN = row(
                 "{{instance}} header ahead of block",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Head ahead of safe and finalised",
@@ -172,7 +167,6 @@ CHAIN = row(
                 "{{instance}} finalised",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Reorganisations",
@@ -190,7 +184,6 @@ CHAIN = row(
             ),
         ),
         draw="bars",
-        minimum=0,
     ),
     Timeseries(
         title="Gas per second",
@@ -199,7 +192,6 @@ CHAIN = row(
         unit="suffix: Mgas/s",
         queries=(Query(quantile("chain_mgasps", "0.5"), "{{instance}} median"),),
         connect=True,
-        minimum=0,
     ),
 )
 
@@ -216,7 +208,6 @@ BLOCK_PROCESSING = row(
         ),
         steps=steps(start="green", orange=1e9, red=4e9),
         connect=True,
-        minimum=0,
     ),
     Timeseries(
         title="Parts of it",
@@ -239,7 +230,6 @@ BLOCK_PROCESSING = row(
             )
         ),
         connect=True,
-        minimum=0,
     ),
     Timeseries(
         title="State cache hits",
@@ -251,7 +241,6 @@ BLOCK_PROCESSING = row(
             Query(share("pathdb_clean_node_hit", "pathdb_clean_node_miss"), "{{instance}} trie nodes"),
             Query(share("pathdb_clean_state_hit", "pathdb_clean_state_miss"), "{{instance}} state"),
         ),
-        minimum=0,
         maximum=1,
     ),
 )
@@ -267,7 +256,6 @@ ENGINE_API = row(
         queries=(Query(engine("success", 'quantile="0.95"'), "{{instance}} {{method}}"),),
         steps=steps(start="green", orange=1e9, red=4e9),
         connect=True,
-        minimum=0,
     ),
     Timeseries(
         title="Engine API calls per scrape",
@@ -280,7 +268,6 @@ ENGINE_API = row(
             Query(engine("failure_count"), "{{instance}} {{method}} failed"),
         ),
         draw="bars",
-        minimum=0,
     ),
     Timeseries(
         title="JSON-RPC requests",
@@ -288,7 +275,6 @@ ENGINE_API = row(
         "near 0. A jump is a new user of this node, who competes with your validators.",
         unit="reqps",
         queries=per_second_queries(requests="rpc_requests", failures="rpc_failure"),
-        minimum=0,
     ),
     Timeseries(
         title="JSON-RPC latency",
@@ -299,7 +285,6 @@ ENGINE_API = row(
             Query(quantile("rpc_duration_all", "0.5"), "{{instance}} median"),
             Query(quantile("rpc_duration_all", "0.95"), "{{instance}} 95 %"),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Blobs for the beacon node",
@@ -309,7 +294,6 @@ ENGINE_API = row(
         queries=per_second_queries(
             requested="engine_getblobs_requested", available="engine_getblobs_available"
         ),
-        minimum=0,
     ),
 )
 
@@ -322,7 +306,6 @@ TRANSACTIONS = row(
         "poor.",
         unit="none",
         queries=value_queries(pending="txpool_pending", queued="txpool_queued", slots="txpool_slots"),
-        minimum=0,
     ),
     Timeseries(
         title="Transactions in and out",
@@ -336,7 +319,6 @@ TRANSACTIONS = row(
             underpriced="txpool_underpriced",
             overflowed="txpool_overflowed",
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Blob pool",
@@ -344,7 +326,6 @@ TRANSACTIONS = row(
         "the limit.",
         unit="bytes",
         queries=value_queries(used="blobpool_dataused", limit="blobpool_datacap"),
-        minimum=0,
     ),
 )
 
@@ -361,7 +342,6 @@ DATABASE = row(
             state_history="eth_db_stateancient_size",
         ),
         stack=True,
-        minimum=0,
     ),
     Timeseries(
         title="Reads and writes of the database",
@@ -372,7 +352,6 @@ DATABASE = row(
             read="eth_db_chaindata_disk_read",
             write="eth_db_chaindata_disk_write",
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Compaction and write delay",
@@ -387,7 +366,6 @@ DATABASE = row(
                 "{{instance}} write delay",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Block cache hits of the database",
@@ -404,7 +382,6 @@ DATABASE = row(
                 "{{instance}} tables",
             ),
         ),
-        minimum=0,
         maximum=1,
     ),
 )
@@ -418,14 +395,12 @@ NETWORK = row(
         unit="none",
         queries=value_queries(all="p2p_peers", inbound="p2p_peers_inbound", outbound="p2p_peers_outbound"),
         alerts=("ExecutionPeersLow",),
-        minimum=0,
     ),
     Timeseries(
         title="Traffic",
         description="Bytes per second from and to peers. Normal: some hundred kB/s each way on mainnet.",
         unit="Bps",
         queries=per_second_queries(received="p2p_ingress", sent="p2p_egress"),
-        minimum=0,
     ),
     Timeseries(
         title="Dials",
@@ -440,7 +415,6 @@ NETWORK = row(
             no_connection="p2p_dials_error_connection",
             useless="p2p_dials_error_useless",
         ),
-        minimum=0,
     ),
 )
 
@@ -454,7 +428,6 @@ RESOURCES = row(
         unit="percentunit",
         queries=(Query(newest(MEMORY_OF_CONTAINER)),),
         alerts=("ContainerMemoryHigh",),
-        minimum=0,
     ),
     Timeseries(
         title="Memory of the machine",
@@ -463,7 +436,6 @@ RESOURCES = row(
         unit="percentunit",
         queries=(Query(MEMORY_OF_MACHINE, "{{instance}} on {{nodename}}"),),
         alerts=("NodeMemoryHigh",),
-        minimum=0,
     ),
     Timeseries(
         title="Go memory",
@@ -472,7 +444,6 @@ RESOURCES = row(
         "saw-tooth.",
         unit="bytes",
         queries=value_queries(used="system_memory_used", held="system_memory_held"),
-        minimum=0,
     ),
     Timeseries(
         title="CPU of the process",
@@ -491,7 +462,6 @@ RESOURCES = row(
                 "{{instance}} by container",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="CPU throttled",
@@ -509,7 +479,6 @@ RESOURCES = row(
                 )
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="CPU of the machine",
@@ -525,7 +494,6 @@ RESOURCES = row(
                 "{{instance}} on {{nodename}}",
             ),
         ),
-        minimum=0,
         maximum=1,
     ),
     Timeseries(
@@ -534,7 +502,6 @@ RESOURCES = row(
         "head; a cold cache after a start reads much more.",
         unit="Bps",
         queries=per_second_queries(read="system_disk_readbytes", write="system_disk_writebytes"),
-        minimum=0,
     ),
     Timeseries(
         title="Disk used",
@@ -546,7 +513,6 @@ RESOURCES = row(
             Query(FULLEST_VOLUME, "{{instance}} {{persistentvolumeclaim}}"),
             Query(FULLEST_FILESYSTEM, "{{instance}} fullest of {{nodename}}"),
         ),
-        minimum=0,
         maximum=1,
     ),
     Timeseries(
@@ -558,7 +524,6 @@ RESOURCES = row(
             Query(quantile("system_memory_pauses", "0.99"), "{{instance}} garbage collection"),
             Query(quantile("system_cpu_schedlatency", "0.99"), "{{instance}} scheduling"),
         ),
-        minimum=0,
     ),
 )
 
@@ -594,7 +559,6 @@ RESTARTS = Timeseries(
         ),
     ),
     draw="bars",
-    minimum=0,
 )
 
 WHAT_RUNS = Row("What runs", (Cell(BUILD_INFO, width=16, height=7), Cell(RESTARTS, width=8, height=7)))

@@ -42,7 +42,6 @@ EXECUTION = row(
                 "{{instance}} {{method}}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Answers to payloads",
@@ -56,7 +55,6 @@ EXECUTION = row(
                 "{{instance}} {{method}} {{status}}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Calls that got no answer",
@@ -72,7 +70,6 @@ EXECUTION = row(
                 ")"
             ),
         ),
-        minimum=0,
     ),
 )
 
@@ -85,7 +82,6 @@ BLOCKS = row(
         unit="s",
         queries=(Query(LIGHTHOUSE.mean("beacon_block_processing_seconds")),),
         steps=steps(start="green", orange=1, red=2),
-        minimum=0,
     ),
     Timeseries(
         title="Blocks seen and attestable",
@@ -100,14 +96,12 @@ BLOCKS = row(
             ),
         ),
         steps=steps(start="green", orange=3000, red=4000),
-        minimum=0,
     ),
     Timeseries(
         title="Fork choice",
         description="Mean time to find the head. Normal: below 0.1 s.",
         unit="s",
         queries=(Query(LIGHTHOUSE.mean("beacon_fork_choice_seconds")),),
-        minimum=0,
     ),
     Timeseries(
         title="Hashing a block",
@@ -118,7 +112,6 @@ BLOCKS = row(
             Query(LIGHTHOUSE.mean("beacon_block_processing_block_root_seconds"), "{{instance}} block"),
             Query(LIGHTHOUSE.mean("beacon_block_processing_state_root_seconds"), "{{instance}} state"),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Attesters and aggregators heard",
@@ -135,7 +128,6 @@ BLOCKS = row(
                 "{{instance}} aggregators",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Synchronising",
@@ -143,7 +135,6 @@ BLOCKS = row(
         "while it synchronises, and the slots behind the clock divided by it is the time that is left.",
         unit="suffix: slots/s",
         queries=(Query(newest(LIGHTHOUSE.series("sync_slots_per_second"))),),
-        minimum=0,
     ),
 )
 
@@ -162,7 +153,6 @@ NETWORK = row(
             ),
         ),
         stack=True,
-        minimum=0,
     ),
     Timeseries(
         title="Traffic",
@@ -174,7 +164,6 @@ NETWORK = row(
                 "{{instance}} {{direction}}",
             ),
         ),
-        minimum=0,
     ),
 )
 
@@ -189,7 +178,6 @@ GOSSIP = row(
             Query(newest(LIGHTHOUSE.series("discovery_sessions")), "{{instance}} sessions"),
             Query(newest(LIGHTHOUSE.series("discovery_queue_size")), "{{instance}} waiting"),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Requests of discovery",
@@ -197,7 +185,6 @@ GOSSIP = row(
         "over the network.",
         unit="reqps",
         queries=(Query(newest(LIGHTHOUSE.series("discovery_requests"))),),
-        minimum=0,
     ),
     Timeseries(
         title="Peers in the mesh by topic",
@@ -211,7 +198,6 @@ GOSSIP = row(
                 "{{instance}} {{hash}}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Score of peers by client",
@@ -224,6 +210,7 @@ GOSSIP = row(
                 "{{instance}} {{client}}",
             ),
         ),
+        minimum=None,
     ),
     width=6,
     collapsed=True,
@@ -241,7 +228,6 @@ DATABASE = row(
             Query(newest(LIGHTHOUSE.series("store_freezer_db_size")), "{{instance}} frozen"),
         ),
         stack=True,
-        minimum=0,
     ),
     Timeseries(
         title="Reads and writes of the database",
@@ -258,7 +244,6 @@ DATABASE = row(
                 "{{instance}} written",
             ),
         ),
-        minimum=0,
     ),
 )
 

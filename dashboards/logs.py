@@ -171,7 +171,6 @@ ERRORS = row(
         queries=(LogQuery(how_many(f"{lines(NO_FLOODS)} {CLASSIFIED}", "error_class"), "{{error_class}}"),),
         draw="bars",
         stack=True,
-        minimum=0,
         no_value="none",
     ),
     Timeseries(
@@ -191,7 +190,6 @@ ERRORS = row(
             "JwtMismatchLogs",
         ),
         steps=steps(start="green", orange=1),
-        minimum=0,
         no_value="none",
         links=(THIS_PROCESS,),
     ),
@@ -202,7 +200,6 @@ ERRORS = row(
         unit="suffix: lines",
         queries=(Query(newest("instance:fatal_log_lines:count5m")),),
         alerts=("ClientFatalLogs",),
-        minimum=0,
         no_value="none",
         links=(THIS_PROCESS,),
     ),
@@ -216,7 +213,6 @@ ERRORS = row(
                 per_second(lines(BAD), "instance", "implementation"), "{{instance}} ({{implementation}})"
             ),
         ),
-        minimum=0,
         no_value="none",
     ),
     Timeseries(
@@ -226,7 +222,6 @@ ERRORS = row(
         unit="cps",
         queries=(LogQuery(per_second(lines(), "level"), "{{level}}"),),
         stack=True,
-        minimum=0,
     ),
     Timeseries(
         title="Bytes by process",
@@ -240,7 +235,6 @@ ERRORS = row(
             ),
         ),
         stack=True,
-        minimum=0,
     ),
 )
 
@@ -320,7 +314,6 @@ SEARCH = Row(
                 queries=(LogQuery(how_many(f"{lines()} {TYPED_IN}", "instance"), "{{instance}}"),),
                 draw="bars",
                 stack=True,
-                minimum=0,
                 no_value="no line matches",
             ),
             width=24,

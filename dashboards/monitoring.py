@@ -163,7 +163,6 @@ THE_EXPORTER = row(
                 "{{network}} {{source}}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Requests by outcome",
@@ -177,7 +176,6 @@ THE_EXPORTER = row(
             ),
         ),
         stack=True,
-        minimum=0,
     ),
     Timeseries(
         title="Failed requests by node",
@@ -190,7 +188,6 @@ THE_EXPORTER = row(
                 "{{instance}} {{outcome}}",
             ),
         ),
-        minimum=0,
         no_value="none fails",
     ),
     Heatmap(
@@ -215,6 +212,7 @@ THE_EXPORTER = row(
             Query(per_network(itself("last_processed_slot")), "{{network}} slot"),
         ),
         calculations=("lastNotNull",),
+        minimum=None,
     ),
     Timeseries(
         title="What is left out",
@@ -235,7 +233,6 @@ THE_EXPORTER = row(
                 "{{network}} corrected: {{kind}}",
             ),
         ),
-        minimum=0,
     ),
 )
 
@@ -247,7 +244,6 @@ SCRAPING = row(
         "15 s: samples are lost.",
         unit="s",
         queries=(Query(f"topk(10, {in_cluster('scrape_duration_seconds')})", "{{job}} {{instance}}"),),
-        minimum=0,
     ),
     Timeseries(
         title="Largest scrapes",
@@ -255,7 +251,6 @@ SCRAPING = row(
         "grows without end makes Prometheus grow with it.",
         unit="none",
         queries=(Query(f"topk(10, {in_cluster('scrape_samples_scraped')})", "{{job}} {{instance}}"),),
-        minimum=0,
     ),
     Timeseries(
         title="Series and samples",
@@ -268,7 +263,6 @@ SCRAPING = row(
                 newest(per_second("prometheus_tsdb_head_samples_appended_total")), "{{instance}} samples/s"
             ),
         ),
-        minimum=0,
     ),
 )
 
@@ -289,7 +283,6 @@ ALERTING = row(
                 "{{rule_group}}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Failures of rules",
@@ -303,7 +296,6 @@ ALERTING = row(
                 newest(per_second("prometheus_rule_group_iterations_missed_total")), "{{instance}} left out"
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Notifications",
@@ -314,7 +306,6 @@ ALERTING = row(
             Query(newest(per_second("prometheus_notifications_sent_total")), "{{instance}} sent"),
             Query(newest(per_second("prometheus_notifications_dropped_total")), "{{instance}} dropped"),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Messages of Alertmanager",
@@ -331,7 +322,6 @@ ALERTING = row(
                 "{{integration}} failed",
             ),
         ),
-        minimum=0,
         no_value="none sent",
     ),
     StateTimeline(
@@ -365,7 +355,6 @@ ALERTING = row(
                 newest(per_second("prometheus_remote_storage_samples_dropped_total")), "{{instance}} dropped"
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Remote write behind",
@@ -381,7 +370,6 @@ ALERTING = row(
             ),
         ),
         alerts=("RemoteWriteBehind",),
-        minimum=0,
         no_value="no remote write",
     ),
     Timeseries(
@@ -399,7 +387,6 @@ ALERTING = row(
             ),
         ),
         alerts=("RemoteWriteDropping",),
-        minimum=0,
         no_value="no remote write",
     ),
     Timeseries(
@@ -415,7 +402,6 @@ ALERTING = row(
             ),
         ),
         alerts=("NotificationsFailing",),
-        minimum=0,
         no_value="none sent",
     ),
     Timeseries(
@@ -432,7 +418,6 @@ ALERTING = row(
             ),
         ),
         alerts=("LogShipperDropping",),
-        minimum=0,
         no_value="no shipper",
     ),
     Timeseries(
@@ -453,6 +438,7 @@ ALERTING = row(
         ),
         alerts=("CertificateExpiresSoon",),
         no_value="none known",
+        minimum=None,
     ),
     Stat(
         title="Kept for",

@@ -114,7 +114,6 @@ FINALITY = row(
         unit="suffix: epochs",
         alerts=("NetworkFinalityDelayed",),
         queries=(Query(per_network(of_network("finality_delay_epochs")), "{{network}}"),),
-        minimum=0,
     ),
     Timeseries(
         title="Finalised epoch by node",
@@ -128,6 +127,7 @@ FINALITY = row(
         ),
         calculations=("lastNotNull",),
         links=(THIS_NODE,),
+        minimum=None,
     ),
     width=12,
 )
@@ -167,7 +167,6 @@ OUR_VIEW = row(
         queries=(
             Query(f"max by (cluster, instance) ({BEACON.series('stakewatch_beacon_sync_distance_slots')})"),
         ),
-        minimum=0,
         links=(THIS_NODE,),
     ),
 )
@@ -182,6 +181,7 @@ ATTESTING = row(
         alerts=("NetworkParticipationLow",),
         queries=(Query(per_network(of_network("participation_ratio"), "vote"), "{{network}} {{vote}}"),),
         maximum=1,
+        minimum=None,
     ),
     Timeseries(
         title="Attestations missed",
@@ -194,7 +194,6 @@ ATTESTING = row(
                 "{{network}}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Inclusion distance",
@@ -210,6 +209,7 @@ ATTESTING = row(
                 "{{network}}",
             ),
         ),
+        minimum=None,
     ),
     Timeseries(
         title="Blocks of the last 64 slots",
@@ -218,7 +218,6 @@ ATTESTING = row(
         unit="suffix: blocks",
         queries=(Query(per_network(of_network("proposals_recent"), "result"), "{{network}} {{result}}"),),
         stack=True,
-        minimum=0,
     ),
     Timeseries(
         title="Slashings of the last 64 slots",
@@ -228,7 +227,6 @@ ATTESTING = row(
         unit="none",
         alerts=("NetworkSlashingBurst",),
         queries=(Query(per_network(of_network("slashings_recent"), "kind"), "{{network}} {{kind}}"),),
-        minimum=0,
     ),
     Timeseries(
         title="Queues",
@@ -236,13 +234,13 @@ ATTESTING = row(
         f"exit queue means weeks until stake is free. {NEEDS_NETWORK}",
         unit="none",
         queries=(Query(per_network(of_network("queue_length"), "queue"), "{{network}} {{queue}}"),),
-        minimum=0,
     ),
     Timeseries(
         title="Active stake",
         description=f"Stake of all active validators. Normal: it changes slowly. {NEEDS_NETWORK}",
         unit="suffix: ETH",
         queries=(Query(f"{per_network(of_network('active_balance_gwei'))} / 1e9", "{{network}}"),),
+        minimum=None,
     ),
     collapsed=True,
 )

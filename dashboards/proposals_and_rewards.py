@@ -178,7 +178,6 @@ PROPOSING = row(
             ),
         ),
         alerts=("ValidatorProposalRateLow",),
-        minimum=0,
         links=(THIS_GROUP,),
     ),
     Timeseries(
@@ -200,7 +199,6 @@ PROPOSING = row(
                 "{{network}} all",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Assigned against expected",
@@ -212,7 +210,6 @@ PROPOSING = row(
             Query(total(since(PROPOSALS, labels=RESULT)), "{{network}} assigned"),
             Query(total(since(EXPECTED)), "{{network}} expected"),
         ),
-        minimum=0,
     ),
     width=12,
 )
@@ -235,7 +232,6 @@ BLOCKS = row(
                 ("execution", total(since(EXECUTION, labels=SOURCE))),
             )
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Execution rewards by source",
@@ -250,7 +246,6 @@ BLOCKS = row(
             ),
         ),
         stack=True,
-        minimum=0,
         maximum=1,
     ),
     wrong_fee_recipient(THIS_GROUP),
@@ -267,7 +262,6 @@ BLOCKS = row(
             ),
         ),
         alerts=("RelayErrors", "AllRelaysFailing"),
-        minimum=0,
         maximum=1,
         no_value="no mev-boost",
     ),
@@ -304,7 +298,6 @@ BLOCKS = row(
             ),
         ),
         alerts=("BuilderBlocksFallBack",),
-        minimum=0,
         no_value="none",
     ),
 )
@@ -326,6 +319,7 @@ ATTESTING = row(
         ),
         maximum=1,
         links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Rewards that were missed",
@@ -335,7 +329,6 @@ ATTESTING = row(
         queries=(Query(f"{gained(IDEAL)} - {gained(REWARD)}", GROUP_LEGEND),),
         draw="bars",
         stack=True,
-        minimum=0,
         links=(THIS_GROUP,),
     ),
     Timeseries(
@@ -346,7 +339,6 @@ ATTESTING = row(
         queries=(Query(f"sum by (network, kind) ({gained(PENALTY, labels=KIND)})", "{{network}} {{kind}}"),),
         draw="bars",
         stack=True,
-        minimum=0,
     ),
 )
 
@@ -364,6 +356,7 @@ SYNC_COMMITTEES = row(
         ),
         alerts=("SyncCommitteeParticipationLow",),
         links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Rewards and penalties of sync committees",
@@ -375,7 +368,6 @@ SYNC_COMMITTEES = row(
             Query(total(gained(SYNC_PENALTY)), "{{network}} penalties"),
         ),
         draw="bars",
-        minimum=0,
     ),
     SEATS,
     width=12,
@@ -396,6 +388,7 @@ IN_TOTAL = row(
         ),
         stack=True,
         decimals=4,
+        minimum=None,
     ),
     Timeseries(
         title="Yearly return with execution rewards",
@@ -411,6 +404,7 @@ IN_TOTAL = row(
             ),
         ),
         decimals=2,
+        minimum=None,
     ),
     Timeseries(
         title="Proposals done by group",
@@ -426,6 +420,7 @@ IN_TOTAL = row(
         ),
         maximum=1,
         links=(THIS_GROUP,),
+        minimum=None,
     ),
 )
 

@@ -19,7 +19,6 @@ PROCESSED = Timeseries(
     "nothing.",
     unit="suffix: per min",
     queries=(Query(f"changes({PRYSM.series('beacon_head_slot')}[5m]) / 5"),),
-    minimum=0,
 )
 
 EXECUTION = row(
@@ -45,7 +44,6 @@ EXECUTION = row(
             )
         ),
         steps=steps(start="green", orange=1000, red=4000),
-        minimum=0,
     ),
     Timeseries(
         title="Answers to payloads",
@@ -57,7 +55,6 @@ EXECUTION = row(
             Query(newest(PRYSM.per_second(f"new_payload_{status}_node_count")), f"{{{{instance}}}} {status}")
             for status in ("valid", "optimistic", "invalid")
         ),
-        minimum=0,
     ),
 )
 
@@ -70,7 +67,6 @@ BLOCKS = row(
         unit="ms",
         queries=(Query(PRYSM.quantile(0.95, "block_arrival_latency_milliseconds")),),
         steps=steps(start="green", orange=3000, red=4000),
-        minimum=0,
     ),
     Timeseries(
         title="Time to process a block",
@@ -82,7 +78,6 @@ BLOCKS = row(
             Query(PRYSM.mean("state_transition_processing_milliseconds"), "{{instance}} state transition"),
         ),
         steps=steps(start="green", orange=1000, red=2000),
-        minimum=0,
     ),
     Timeseries(
         title="Inclusion delay seen",
@@ -90,7 +85,6 @@ BLOCKS = row(
         "sees them. Normal: near 1.",
         unit="suffix: slots",
         queries=(Query(PRYSM.mean("attestation_inclusion_delay_slots")),),
-        minimum=0,
     ),
 )
 
@@ -110,7 +104,6 @@ NETWORK = row(
             ),
         ),
         stack=True,
-        minimum=0,
     ),
     Timeseries(
         title="Bad peers",
@@ -118,7 +111,6 @@ NETWORK = row(
         "may be on another fork than they.",
         unit="none",
         queries=(Query(newest(PRYSM.series("p2p_peer_count", 'state="Bad"'))),),
-        minimum=0,
     ),
 )
 
@@ -128,7 +120,6 @@ GO = Timeseries(
     "ever, until memory is short.",
     unit="none",
     queries=(Query(newest(PRYSM.series("go_goroutines"))),),
-    minimum=0,
 )
 
 dashboard = Board(

@@ -267,7 +267,6 @@ WHERE_KEYS_ARE = Row(
                     ),
                 ),
                 alerts=("RemoteSignerKeysMissing",),
-                minimum=0,
                 no_value="no signer",
             ),
             width=8,
@@ -290,7 +289,6 @@ WHERE_KEYS_ARE = Row(
                 ),
                 alerts=("ValidatorClientKeysUnknown",),
                 steps=steps(start="green", orange=300),
-                minimum=0,
                 no_value="no list",
             ),
             width=8,
@@ -316,7 +314,6 @@ REFUSALS = row(
         alerts=("SlashingProtectionRefusal",),
         steps=steps(start="green", red=1),
         draw="bars",
-        minimum=0,
         no_value="none",
         links=(THIS_CLIENT,),
     ),
@@ -352,7 +349,6 @@ REFUSALS = row(
             ),
         ),
         alerts=("DoppelgangerDetected",),
-        minimum=0,
         no_value="not switched on",
         links=(THIS_CLIENT,),
     ),
@@ -370,7 +366,6 @@ REFUSALS = row(
             ),
         ),
         draw="bars",
-        minimum=0,
     ),
     width=12,
 )
@@ -384,7 +379,6 @@ LEAVING_KEYS = row(
         unit="none",
         queries=(Query(group_series("group:stakewatch_validators_leaving:sum"), GROUP_LEGEND),),
         alerts=("ValidatorExitedUnexpectedly",),
-        minimum=0,
     ),
     Timeseries(
         title="Exits and consolidations",
@@ -396,7 +390,6 @@ LEAVING_KEYS = row(
             Query(gained("stakewatch_consolidations_total"), f"{GROUP_LEGEND} consolidations"),
         ),
         draw="bars",
-        minimum=0,
     ),
     Timeseries(
         title="Keys in an unexpected state",
@@ -410,7 +403,6 @@ LEAVING_KEYS = row(
             ),
         ),
         alerts=("ValidatorNotActive",),
-        minimum=0,
         no_value="none",
     ),
 )
@@ -428,7 +420,6 @@ NETWORK = row(
             ),
         ),
         alerts=("NetworkSlashingBurst",),
-        minimum=0,
         links=(THE_NETWORK,),
     ),
     Timeseries(
@@ -444,7 +435,6 @@ NETWORK = row(
                 "{{network}} {{kind}}",
             ),
         ),
-        minimum=0,
     ),
     Timeseries(
         title="Withdrawn in the time range",
@@ -452,7 +442,6 @@ NETWORK = row(
         "rewards by the sweep every few days; whole stakes only after an exit.",
         unit="suffix: ETH",
         queries=(Query(f"{since('stakewatch_withdrawals_gwei_total')} / 1e9", GROUP_LEGEND),),
-        minimum=0,
     ),
 )
 

@@ -143,8 +143,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         queries=(Query(f"max by (cluster) (last_over_time({VOLUMES}{NEWEST}))", "{{cluster}}"),),
         alerts=("VolumeAlmostFull",),
-        minimum=0,
-        maximum=1,
         links=(chosen_link("eks_storage", "Volumes now", ("cluster",)),),
     ),
     width=4,
@@ -182,7 +180,6 @@ ALERTS = Row(
                 queries=(
                     Query(f"sum by (severity) (sum_over_time({ALL_ALERTS}{DAY})) / 60", "{{severity}}"),
                 ),
-                minimum=0,
                 no_value="none fired",
             ),
             width=8,
@@ -219,6 +216,7 @@ KEYS = row(
         decimals=3,
         calculations=("lastNotNull", "min"),
         links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Inclusion distance by group",
@@ -233,6 +231,7 @@ KEYS = row(
         ),
         decimals=3,
         links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Earned per key and day",
@@ -249,6 +248,7 @@ KEYS = row(
             ),
         ),
         links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Proposals by week",
@@ -256,7 +256,6 @@ KEYS = row(
         "ones go up and down by chance, missed ones stay below one in a hundred.",
         unit="suffix: blocks",
         queries=(Query(summed(PROPOSALS, WEEK, "result"), "{{network}} {{result}}"),),
-        minimum=0,
         links=(THE_KEYS,),
     ),
     Timeseries(
@@ -265,7 +264,6 @@ KEYS = row(
         "number of proposals and the traffic on the chain, with single large blocks.",
         unit="suffix: ETH",
         queries=(Query(f"{summed(EXECUTION, WEEK)} / {GWEI:g}", "{{network}}"),),
-        minimum=0,
         links=(THE_KEYS,),
     ),
     Timeseries(
@@ -279,7 +277,6 @@ KEYS = row(
             ),
         ),
         stack=True,
-        minimum=0,
         links=(THIS_GROUP,),
     ),
 )
@@ -300,6 +297,7 @@ NETWORK = row(
         alerts=("NetworkParticipationLow",),
         maximum=1,
         calculations=("lastNotNull", "min"),
+        minimum=None,
     ),
     Timeseries(
         title="Longest finality delay by day",
@@ -313,7 +311,6 @@ NETWORK = row(
             ),
         ),
         alerts=("NetworkFinalityDelayed",),
-        minimum=0,
     ),
     width=12,
 )
@@ -326,10 +323,8 @@ NODES = row(
         "with notches for upgrades. The same node again and again: mend or replace it.",
         unit="percentunit",
         queries=(Query(f"max by ({NODE_LABELS}) (avg_over_time({UP}{DAY}))"),),
-        minimum=0,
         maximum=1,
         calculations=("lastNotNull", "mean", "min"),
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Healthy by day",
@@ -337,10 +332,8 @@ NODES = row(
         "exporter. Normal: above 0.99.",
         unit="percentunit",
         queries=(Query(f"max by ({NODE_LABELS}) (avg_over_time({HEALTHY}{DAY}))"),),
-        minimum=0,
         maximum=1,
         calculations=("lastNotNull", "mean", "min"),
-        links=(THIS_NODE,),
     ),
     Timeseries(
         title="Peers by day",
@@ -348,9 +341,8 @@ NODES = row(
         "fall: a port that is closed now, or an old version that others leave.",
         unit="none",
         queries=(Query(f"max by ({NODE_LABELS}) (avg_over_time({of_nodes('node_peers')}{DAY}))"),),
-        minimum=0,
-        links=(THIS_NODE,),
     ),
+    links=(THIS_NODE,),
 )
 
 MACHINES = Row(
@@ -369,7 +361,6 @@ MACHINES = Row(
                     ),
                 ),
                 alerts=("NodeMemoryHigh",),
-                minimum=0,
                 maximum=1,
                 links=(THIS_MACHINE,),
             ),
@@ -385,7 +376,6 @@ MACHINES = Row(
                         f"max by (cluster, instance) (avg_over_time({of_clusters('machine:cpu_used')}{DAY}))"
                     ),
                 ),
-                minimum=0,
                 maximum=1,
                 links=(THIS_MACHINE,),
             ),
@@ -403,7 +393,6 @@ MACHINES = Row(
                     ),
                 ),
                 alerts=("VolumeAlmostFull",),
-                minimum=0,
                 maximum=1,
             ),
         ),

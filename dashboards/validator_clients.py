@@ -108,8 +108,6 @@ IS_IT_WELL = row(
         unit="percentunit",
         queries=(Query(newest(ALL.of_container(f"container:memory_used:ratio{{{CHOSEN}}}"))),),
         alerts=("ContainerMemoryHigh",),
-        minimum=0,
-        maximum=1,
         links=(THIS_CLIENT,),
     ),
     Stat(
@@ -166,8 +164,6 @@ DUTIES = row(
         "validators.",
         unit="cps",
         queries=(Query(DONE),),
-        minimum=0,
-        links=(THIS_CLIENT,),
     ),
     Timeseries(
         title="Attestations failed",
@@ -175,8 +171,6 @@ DUTIES = row(
         "Lodestar). Normal: 0. Otherwise: its beacon node, or slashing protection, refused.",
         unit="cps",
         queries=(Query(FAILURES),),
-        minimum=0,
-        links=(THIS_CLIENT,),
     ),
     Timeseries(
         title="Not signed by Lighthouse",
@@ -191,10 +185,9 @@ DUTIES = row(
                 "{{instance}} {{status}}",
             ),
         ),
-        minimum=0,
         no_value="none refused",
-        links=(THIS_CLIENT,),
     ),
+    links=(THIS_CLIENT,),
 )
 
 BEACON_NODES = Row(
@@ -218,7 +211,6 @@ BEACON_NODES = Row(
                         ("synced", "synced"),
                     )
                 ),
-                minimum=0,
                 links=(THIS_CLIENT,),
             ),
         ),
@@ -239,7 +231,6 @@ BEACON_NODES = Row(
                         "{{instance}} {{endpoint}} {{outcome}}",
                     ),
                 ),
-                minimum=0,
                 links=(THIS_CLIENT,),
             ),
         ),
@@ -256,7 +247,6 @@ BEACON_NODES = Row(
                         "{{instance}} {{grpc_code}}",
                     ),
                 ),
-                minimum=0,
                 links=(THIS_CLIENT,),
             ),
         ),
@@ -312,7 +302,6 @@ CALLS = row(
         unit="percentunit",
         queries=(Query(newest(ALL.series("instance:stakewatch_beacon_api_errors:ratio5m"))),),
         alerts=("ValidatorClientApiErrors",),
-        minimum=0,
         no_value="not told",
         links=(THIS_CLIENT,),
     ),
@@ -323,7 +312,6 @@ CALLS = row(
         unit="s",
         queries=(of_signers("instance:remote_signing_duration_seconds:mean10m"),),
         alerts=("RemoteSignerSlow",),
-        minimum=0,
         no_value="no remote signer",
         links=(THIS_CLIENT,),
     ),
@@ -334,7 +322,6 @@ CALLS = row(
         unit="percentunit",
         queries=(of_signers("instance:remote_signing_errors:ratio10m"),),
         alerts=("RemoteSignerErrors", "RemoteSigningFailing"),
-        minimum=0,
         maximum=1,
         no_value="no remote signer",
         links=(THIS_CLIENT,),

@@ -164,7 +164,6 @@ WHAT_IS_WRONG = Row(
                 unit="none",
                 queries=(Query(NOT_EARNING, GROUP_LEGEND),),
                 alerts=("ValidatorGroupNotEarning",),
-                minimum=0,
                 links=(THIS_GROUP,),
             ),
             width=12,
@@ -185,7 +184,6 @@ WHAT_IS_WRONG = Row(
                         f'label_replace({CAUSE}, "instance", "$1", "beacon_node", "(.+)")'
                     ),
                 ),
-                minimum=0,
                 links=(THIS_BEACON_NODE,),
             ),
             width=12,
@@ -205,6 +203,7 @@ EARNING = row(
             Query(f"{per_group(f'deriv({EARNED}[1h])')} * 3600 / on (network, group) {ACTIVE}", GROUP_LEGEND),
         ),
         links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Yearly return",
@@ -221,6 +220,7 @@ EARNING = row(
         ),
         decimals=2,
         links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Earned since the exporter's first epoch",
@@ -230,6 +230,7 @@ EARNING = row(
         queries=(Query(f"{per_group(EARNED)} / {GWEI:g}", GROUP_LEGEND),),
         decimals=4,
         links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Balance",
@@ -242,6 +243,7 @@ EARNING = row(
             ),
         ),
         links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Withdrawn and deposited",
@@ -256,7 +258,6 @@ EARNING = row(
             Query(f"{total(gained('stakewatch_deposits_gwei_total'))} / {GWEI:g}", "{{network}} deposited"),
         ),
         draw="bars",
-        minimum=0,
     ),
     Timeseries(
         title="Keys by status",
@@ -270,7 +271,6 @@ EARNING = row(
             ),
         ),
         stack=True,
-        minimum=0,
     ),
 )
 
@@ -358,7 +358,7 @@ ATTESTING = row(
             ),
         ),
         maximum=1,
-        links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Inclusion distance against the network",
@@ -382,7 +382,7 @@ ATTESTING = row(
                 "{{network}} all",
             ),
         ),
-        links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Wrong votes",
@@ -402,8 +402,6 @@ ATTESTING = row(
             )
             for vote in ("head", "target")
         ),
-        minimum=0,
-        links=(THIS_GROUP,),
     ),
     Timeseries(
         title="Keys that miss in a row",
@@ -416,11 +414,10 @@ ATTESTING = row(
                 f"{GROUP_LEGEND}, {{{{epochs}}}} or more",
             ),
         ),
-        minimum=0,
-        links=(THIS_GROUP,),
     ),
     width=12,
     collapsed=True,
+    links=(THIS_GROUP,),
 )
 
 AGAINST_THE_NETWORK = row(
@@ -435,7 +432,7 @@ AGAINST_THE_NETWORK = row(
         ),
         alerts=("ValidatorGroupBelowNetwork",),
         decimals=2,
-        links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Included later than the network",
@@ -447,7 +444,7 @@ AGAINST_THE_NETWORK = row(
         ),
         alerts=("ValidatorInclusionDistanceAboveNetwork",),
         decimals=2,
-        links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Wrong more often than the network",
@@ -462,7 +459,7 @@ AGAINST_THE_NETWORK = row(
         ),
         alerts=("ValidatorWrongVotesAboveNetwork",),
         decimals=2,
-        links=(THIS_GROUP,),
+        minimum=None,
     ),
     Timeseries(
         title="Budget of the objective burnt",
@@ -475,12 +472,11 @@ AGAINST_THE_NETWORK = row(
             Query(group_series("group:stakewatch_attestation_budget:burn_slow"), f"{GROUP_LEGEND} slow"),
         ),
         alerts=("ValidatorAttestationBudgetBurnFast", "ValidatorAttestationBudgetBurnSlow"),
-        minimum=0,
         no_value="nothing burns",
-        links=(THIS_GROUP,),
     ),
     width=12,
     collapsed=True,
+    links=(THIS_GROUP,),
 )
 
 RARE_DUTIES = row(

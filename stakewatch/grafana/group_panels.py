@@ -57,7 +57,6 @@ PROPOSALS_BY_RESULT = Timeseries(
     ),
     draw="bars",
     stack=True,
-    minimum=0,
 )
 
 REWARDS_OF_PROPOSALS = Timeseries(
@@ -80,7 +79,6 @@ REWARDS_OF_PROPOSALS = Timeseries(
     ),
     draw="bars",
     stack=True,
-    minimum=0,
 )
 
 SEATS = Table(
@@ -126,7 +124,6 @@ def wrong_fee_recipient(*links: Mapping[str, object]) -> Panel:
         unit="suffix: blocks",
         queries=(Query(gained("stakewatch_proposal_fee_recipient_mismatch_total"), GROUP_LEGEND),),
         draw="bars",
-        minimum=0,
         links=links,
     )
 
@@ -150,4 +147,5 @@ def sync_committee_participation(*links: Mapping[str, object]) -> Panel:
         ),
         maximum=1,
         links=links,
+        minimum=None,
     )

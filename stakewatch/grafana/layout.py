@@ -1,7 +1,7 @@
 """The grid: rows of panels with widths, placed without overlap on Grafana's 24 columns."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from grafanalib import core
 
@@ -33,9 +33,17 @@ class Row:
     collapsed: bool = False
 
 
-def row(title: str, *panels: Panel, width: int = 8, height: int = 8, collapsed: bool = False) -> Row:
-    """Return a row whose panels all have one size."""
-    return Row(title, tuple(Cell(panel, width, height) for panel in panels), collapsed=collapsed)
+def row(
+    title: str,
+    *panels: Panel,
+    width: int = 8,
+    height: int = 8,
+    collapsed: bool = False,
+    links: tuple[Mapping[str, object], ...] = (),
+) -> Row:
+    """Return a row whose panels all have one size, and `links` where they have none of their own."""
+    linked = (replace(panel, links=panel.links or links) for panel in panels)
+    return Row(title, tuple(Cell(panel, width, height) for panel in linked), collapsed=collapsed)
 
 
 def place(rows: Sequence[Row], setting: Setting) -> list[dict[str, object]]:

@@ -37,8 +37,6 @@ def kernel() -> Row:
                 Query(per_machine(_rate("node_context_switches_total")), "{{instance}} switches"),
                 Query(per_machine(_rate("node_intr_total")), "{{instance}} interrupts"),
             ),
-            minimum=0,
-            links=this,
         ),
         Timeseries(
             title="Files open",
@@ -48,9 +46,7 @@ def kernel() -> Row:
             queries=(
                 Query(per_machine(f"{machine('node_filefd_allocated')} / {machine('node_filefd_maximum')}")),
             ),
-            minimum=0,
             maximum=1,
-            links=this,
         ),
         Timeseries(
             title="Packets",
@@ -61,8 +57,6 @@ def kernel() -> Row:
                 Query(_rate("node_network_receive_packets_total", REAL_NETWORK), "{{instance}} received"),
                 Query(_rate("node_network_transmit_packets_total", REAL_NETWORK), "{{instance}} sent"),
             ),
-            minimum=0,
-            links=this,
         ),
         Timeseries(
             title="TCP connections",
@@ -70,8 +64,6 @@ def kernel() -> Row:
             "have peers, and some hundred for everything else.",
             unit="none",
             queries=(Query(per_machine(machine("node_netstat_Tcp_CurrEstab"))),),
-            minimum=0,
-            links=this,
         ),
         Timeseries(
             title="File systems that cannot be read",
@@ -86,10 +78,9 @@ def kernel() -> Row:
                 ),
             ),
             steps=steps(start="green", red=1),
-            minimum=0,
-            links=this,
         ),
         collapsed=True,
+        links=this,
     )
 
 
@@ -163,7 +154,6 @@ def pods_in_detail(cpu: str, memory: str) -> Row:
             queries=tuple(
                 Query(_of(kind, "cpu", cpu), f"{_CONTAINER_LEGEND} of its {kind}") for kind in _KINDS
             ),
-            minimum=0,
             links=this,
         ),
         Timeseries(
@@ -175,7 +165,6 @@ def pods_in_detail(cpu: str, memory: str) -> Row:
             queries=tuple(
                 Query(_of(kind, "memory", memory), f"{_CONTAINER_LEGEND} of its {kind}") for kind in _KINDS
             ),
-            minimum=0,
             links=this,
         ),
         Timeseries(
@@ -194,7 +183,6 @@ def pods_in_detail(cpu: str, memory: str) -> Row:
             alerts=("OomKilled",),
             steps=steps(start="green", red=1),
             draw="bars",
-            minimum=0,
             links=this,
         ),
         *(
@@ -209,7 +197,6 @@ def pods_in_detail(cpu: str, memory: str) -> Row:
                     )
                     for metric, legend in metrics
                 ),
-                minimum=0,
                 links=this,
             )
             for title, description, unit, metrics in _NETWORK_OF_PODS

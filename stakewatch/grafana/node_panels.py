@@ -40,5 +40,4 @@ def peers_by_direction(process: Process, connected: str, directions: str) -> Pan
             ),
         ),
         alerts=("BeaconNodePeersLow",),
-        minimum=0,
     )

@@ -154,9 +154,11 @@ class Panel(ABC):
 class Timeseries(Panel):
     """Values over time, with the thresholds of the alerts as dashed lines.
 
-    `connect` draws over gaps: for series that exist only in some scrapes.
+    The scale begins at 0, unless `minimum` is None. `connect` draws over gaps: for series that exist only in
+    some scrapes.
     """
 
+    minimum: float | None = 0
     draw: Literal["line", "bars", "points"] = "line"
     stack: bool = False
     connect: bool = False
@@ -221,7 +223,10 @@ class Stat(Panel):
 
 @dataclass(frozen=True, kw_only=True)
 class Gauge(Panel):
-    """A value between its minimum and its maximum, with the thresholds around it."""
+    """A value between its minimum and its maximum, with the thresholds around it: a share, unless told."""
+
+    minimum: float | None = 0
+    maximum: float | None = 1
 
     @property
     def _form(self) -> Form:

@@ -143,7 +143,6 @@ def beacon_chain(process: Process, *more: Panel) -> Row:
             unit="suffix: slots",
             alerts=("BeaconNodeBehindClock", "BeaconNodeHeadStalled", "BeaconNodeSyncing"),
             queries=(Query(newest(process.series("stakewatch_beacon_sync_distance_slots"))),),
-            minimum=0,
         ),
         Timeseries(
             title="Justified and finalised",
@@ -155,6 +154,7 @@ def beacon_chain(process: Process, *more: Panel) -> Row:
                 Query(newest(process.series("beacon_finalized_epoch")), "{{instance}} finalised"),
             ),
             calculations=("lastNotNull",),
+            minimum=None,
         ),
         Timeseries(
             title="Reorganisations",
@@ -163,7 +163,6 @@ def beacon_chain(process: Process, *more: Panel) -> Row:
             unit="none",
             queries=(Query(newest(f"increase({process.series('beacon_reorgs_total')}[$__rate_interval])")),),
             draw="bars",
-            minimum=0,
         ),
         StateTimeline(
             title="On the same chain?",
@@ -206,7 +205,6 @@ def resources(
             unit="percentunit",
             queries=(Query(newest(_of_limit(process))),),
             alerts=("ContainerMemoryHigh",),
-            minimum=0,
         ),
         Timeseries(
             title="Memory of the process",
@@ -214,7 +212,6 @@ def resources(
             "line that only climbs ends at the limit.",
             unit="bytes",
             queries=(Query(first_of(*(process.series(name) for name in memory))),),
-            minimum=0,
         ),
         Timeseries(
             title="CPU of the process",
@@ -234,7 +231,6 @@ def resources(
                     )
                 ),
             ),
-            minimum=0,
         ),
         Timeseries(
             title="CPU throttled",
@@ -253,7 +249,6 @@ def resources(
                     )
                 ),
             ),
-            minimum=0,
         ),
         Timeseries(
             title="Memory of the machine",
@@ -262,7 +257,6 @@ def resources(
             unit="percentunit",
             queries=(Query(_memory_of_machine(process), "{{instance}} on {{nodename}}"),),
             alerts=("NodeMemoryHigh",),
-            minimum=0,
             maximum=1,
         ),
         *more,
@@ -338,8 +332,6 @@ def _memory(process: Process, links: tuple[dict[str, object], ...]) -> Panel:
         unit="percentunit",
         queries=(Query(either(newest(_of_limit(process)), newest(_memory_of_machine(process)))),),
         alerts=("ContainerMemoryHigh", "NodeMemoryHigh"),
-        minimum=0,
-        maximum=1,
         links=links,
     )
 
@@ -359,8 +351,6 @@ def _disk(process: Process, links: tuple[dict[str, object], ...]) -> Panel:
         unit="percentunit",
         alerts=("VolumeAlmostFull",),
         queries=(Query(either(newest(volume), newest(filesystem))),),
-        minimum=0,
-        maximum=1,
         links=links,
     )
 

@@ -1,6 +1,7 @@
 """Panels stand on the grid side by side, and nothing lies on anything else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,12 @@ def test_what_does_not_fit_beside_goes_on_below_the_highest_of_its_line(
         "c": (0, 6, 24, 2),
         "d": (0, 8, 8, 2),
     }
+
+
+def test_the_links_of_a_row_are_those_of_its_panels_without_own_ones() -> None:
+    ours, own = {"title": "ours"}, {"title": "own"}
+    cells = row("First", stat("a"), replace(stat("b"), links=(own,)), links=(ours,)).cells
+    assert [cell.panel.links for cell in cells] == [(ours,), (own,)]
 
 
 def test_a_collapsed_row_holds_its_panels_and_takes_one_line(
