@@ -20,7 +20,7 @@ from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import chosen_link
 from stakewatch.grafana.panels import BarGauge, Stat, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table, Value
+from stakewatch.grafana.tables import FiringAlerts, Table, Value, headed
 from stakewatch.grafana.text_panels import Text
 from stakewatch.grafana.thresholds import Step
 
@@ -169,12 +169,7 @@ node shows that node, not its label.
                 description="Alerts on groups of the chosen networks that fire now: what is broken in one "
                 "cohort is no comparison. Normal: none.",
                 queries=(Query(FIRING),),
-                columns={
-                    "alertname": "Alert",
-                    "severity": "Severity",
-                    "group": "Group",
-                    "beacon_node": "Beacon",
-                },
+                columns=headed("alertname", "severity", "group", "beacon_node"),
             ),
             width=12,
             height=9,
@@ -199,7 +194,7 @@ EACH = Row(
                     Query(f"{by_cohort(votes('head', WRONG))} / ({by_cohort(votes('head'))} > 0)"),
                     Query(f"{by_cohort(REWARD)} / ({by_cohort(IDEAL)} > 0)"),
                 ),
-                columns={"network": "Network", "cohort": "Cohort"},
+                columns=headed("network", cohort="Cohort"),
                 values=(
                     Value("Active keys", "none", 0),
                     Value("Duties", "none", 0),

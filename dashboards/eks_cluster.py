@@ -16,7 +16,7 @@ from stakewatch.grafana.machines import (
 )
 from stakewatch.grafana.panels import BarGauge, Gauge, Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table, Value
+from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import DatasourceVariable
 
@@ -195,19 +195,13 @@ WHAT_IS_WRONG = Row(
     "What is wrong",
     (
         Cell(
-            FiringAlerts(
-                title="Firing alerts",
-                description="Alerts on machines, volumes and pods of the chosen clusters that fire now; a "
-                "click on the name opens the runbook. Normal: none.",
-                queries=(Query(FIRING),),
-                columns={
-                    "alertname": "Alert",
-                    "severity": "Severity",
-                    "cluster": "Cluster",
-                    "namespace": "Namespace",
-                    "pod": "Pod",
-                    "instance": "Instance",
-                },
+            firing_alerts(
+                "Alerts on machines, volumes and pods of the chosen clusters that fire now",
+                FIRING,
+                "cluster",
+                "namespace",
+                "pod",
+                "instance",
             ),
             width=10,
             height=9,
@@ -230,7 +224,7 @@ WHAT_IS_WRONG = Row(
                         by_node(memory(in_clusters)),
                     )
                 ),
-                columns={"cluster": "Cluster", "node": "Node", "instance": "Machine"},
+                columns=headed("cluster", "node", instance="Machine"),
                 values=(
                     Value("Cores", "none"),
                     Value("Cores requested", "none"),
@@ -416,7 +410,7 @@ NAMESPACES = Row(
                     by_namespace(reserved("requests", "memory")),
                     by_namespace(reserved("limits", "memory")),
                 ),
-                columns={"cluster": "Cluster", "namespace": "Namespace"},
+                columns=headed("cluster", "namespace"),
                 values=(
                     Value("Pods", "none"),
                     Value("Cores used", "none"),
@@ -469,7 +463,7 @@ WORKLOADS = row(
                 f"({in_namespaces('kube_pod_container_status_waiting_reason')}) == 1"
             ),
         ),
-        columns={"namespace": "Namespace", "pod": "Pod", "container": "Container", "reason": "Reason"},
+        columns=headed("namespace", "pod", "container", "reason"),
         no_value="none waits",
         alerts=("PodCrashLooping",),
     ),
@@ -485,7 +479,7 @@ WORKLOADS = row(
                 f"({in_namespaces('kube_pod_container_status_last_terminated_reason')}) == 1"
             ),
         ),
-        columns={"namespace": "Namespace", "pod": "Pod", "container": "Container", "reason": "Reason"},
+        columns=headed("namespace", "pod", "container", "reason"),
         no_value="none was restarted",
         alerts=("OomKilled",),
     ),
@@ -565,7 +559,7 @@ WORKLOADS = row(
         f"cores above, and at the zone of its volume. {NEEDS_KUBE_STATE_METRICS}",
         unit="none",
         queries=(Query(f"max by ({POD}) ({in_namespaces('kube_pod_status_unschedulable')}) == 1"),),
-        columns={"cluster": "Cluster", "namespace": "Namespace", "pod": "Pod"},
+        columns=headed("cluster", "namespace", "pod"),
         no_value="none",
     ),
     BarGauge(
@@ -605,14 +599,14 @@ WHAT_RUNS = Row(
                         f"os_image) ({in_clusters('kube_node_info')})"
                     ),
                 ),
-                columns={
-                    "cluster": "Cluster",
-                    "node": "Node",
-                    "kubelet_version": "Kubelet",
-                    "container_runtime_version": "Runtime",
-                    "kernel_version": "Kernel",
-                    "os_image": "System",
-                },
+                columns=headed(
+                    "cluster",
+                    "node",
+                    kubelet_version="Kubelet",
+                    container_runtime_version="Runtime",
+                    kernel_version="Kernel",
+                    os_image="System",
+                ),
             ),
             width=14,
         ),

@@ -22,7 +22,7 @@ from stakewatch.grafana.machines import (
 )
 from stakewatch.grafana.panels import Gauge, Stat, State, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table, Value
+from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
 
 # Alerts on processes carry the process as instance, so machines cannot be told apart here, pods can.
@@ -125,19 +125,13 @@ WHAT_IS_WRONG = Row(
     "What is wrong",
     (
         Cell(
-            FiringAlerts(
-                title="Firing alerts",
-                description="Alerts on machines, disks and pods of the chosen clusters that fire now; a "
-                "click on the name opens the runbook. Normal: none.",
-                queries=(Query(FIRING),),
-                columns={
-                    "alertname": "Alert",
-                    "severity": "Severity",
-                    "cluster": "Cluster",
-                    "instance": "Instance",
-                    "pod": "Pod",
-                    "container": "Container",
-                },
+            firing_alerts(
+                "Alerts on machines, disks and pods of the chosen clusters that fire now",
+                FIRING,
+                "cluster",
+                "instance",
+                "pod",
+                "container",
             ),
             width=10,
         ),
@@ -149,7 +143,7 @@ WHAT_IS_WRONG = Row(
                 "takes the resource away.",
                 unit="none",
                 queries=(Query(CPU_OF_PODS), Query(MEMORY_OF_PODS)),
-                columns={"cluster": "Cluster", "node": "Node", "namespace": "Namespace", "pod": "Pod"},
+                columns=headed("cluster", "node", "namespace", "pod"),
                 values=(Value("Cores", "none"), Value("Memory", "bytes")),
                 decimals=2,
                 column_links={
@@ -557,13 +551,9 @@ WHAT_RUNS = Row(
                         f"(time() - {per_machine(machine('node_boot_time_seconds'))})"
                     ),
                 ),
-                columns={
-                    "cluster": "Cluster",
-                    "instance": "Instance",
-                    "nodename": "Host",
-                    "release": "Kernel",
-                    "machine": "Architecture",
-                },
+                columns=headed(
+                    "cluster", "instance", nodename="Host", release="Kernel", machine="Architecture"
+                ),
                 values=(Value("Up for", "s"),),
                 column_links={
                     "Instance": (

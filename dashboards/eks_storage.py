@@ -16,7 +16,7 @@ from stakewatch.grafana.machines import (
 )
 from stakewatch.grafana.panels import Gauge, Heatmap, Stat, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table, Value
+from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import DatasourceVariable, TextVariable
 
@@ -191,19 +191,13 @@ WHAT_IS_WRONG = Row(
     "What is wrong",
     (
         Cell(
-            FiringAlerts(
-                title="Firing alerts",
-                description="Alerts on volumes and disks of the chosen clusters that fire now; a click on "
-                "the name opens the runbook. Normal: none.",
-                queries=(Query(FIRING),),
-                columns={
-                    "alertname": "Alert",
-                    "severity": "Severity",
-                    "cluster": "Cluster",
-                    "persistentvolumeclaim": "Claim",
-                    "device": "Device",
-                    "instance": "Instance",
-                },
+            firing_alerts(
+                "Alerts on volumes and disks of the chosen clusters that fire now",
+                FIRING,
+                "cluster",
+                "persistentvolumeclaim",
+                "device",
+                "instance",
             ),
             width=10,
         ),
@@ -223,12 +217,7 @@ WHAT_IS_WRONG = Row(
                         in_namespaces("volume:inodes_used:ratio", EXISTING),
                     )
                 ),
-                columns={
-                    "cluster": "Cluster",
-                    "namespace": "Namespace",
-                    "persistentvolumeclaim": "Claim",
-                    "instance": "Process",
-                },
+                columns=headed("cluster", "namespace", "persistentvolumeclaim", instance="Process"),
                 values=(
                     Value("Size", "bytes"),
                     Value("Used", "percentunit"),
@@ -519,14 +508,14 @@ VOLUMES = Row(
                         ")"
                     ),
                 ),
-                columns={
-                    "cluster": "Cluster",
-                    "namespace": "Namespace",
-                    "persistentvolumeclaim": "Claim",
-                    "storageclass": "Class",
-                    "csi_volume_handle": "Volume",
-                    "reclaim_policy": "Policy",
-                },
+                columns=headed(
+                    "cluster",
+                    "namespace",
+                    "persistentvolumeclaim",
+                    storageclass="Class",
+                    csi_volume_handle="Volume",
+                    reclaim_policy="Policy",
+                ),
                 alerts=("PersistentVolumeNotRetained",),
             ),
             width=12,

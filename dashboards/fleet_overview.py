@@ -9,7 +9,7 @@ from stakewatch.grafana.node_panels import healthy_over_time
 from stakewatch.grafana.nodes import answers, peers_of_beacon, peers_of_execution, with_board
 from stakewatch.grafana.panels import Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table, Value
+from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
 
@@ -109,19 +109,8 @@ IS_IT_WELL = row(
 
 WHAT_IS_WRONG = row(
     "What is wrong",
-    FiringAlerts(
-        title="Firing alerts",
-        description="Alerts that fire for what is chosen now; a click on the name opens the runbook. "
-        "Normal: none.",
-        queries=(Query(FIRING),),
-        columns={
-            "alertname": "Alert",
-            "severity": "Severity",
-            "cluster": "Cluster",
-            "instance": "Instance",
-            "group": "Group",
-            "beacon_node": "Beacon",
-        },
+    firing_alerts(
+        "Alerts that fire for what is chosen now", FIRING, "cluster", "instance", "group", "beacon_node"
     ),
     healthy_over_time(
         NODE,
@@ -387,15 +376,9 @@ WHAT_RUNS = Row(
                         )
                     ),
                 ),
-                columns={
-                    "cluster": "Cluster",
-                    "network": "Network",
-                    "instance": "Instance",
-                    "role": "Role",
-                    "implementation": "Implementation",
-                    "version": "Version",
-                    "board": "Details",
-                },
+                columns=headed(
+                    "cluster", "network", "instance", "role", "implementation", "version", board="Details"
+                ),
                 values=(Value("Healthy", "bool_yes_no"),),
                 column_links={
                     "Details": (
@@ -425,13 +408,7 @@ WHAT_RUNS = Row(
                         f"{per_network(of_networks('stakewatch_topology_active'), *LINK, 'source')})"
                     ),
                 ),
-                columns={
-                    "network": "Network",
-                    "validator_client": "Client",
-                    "beacon_node": "Beacon",
-                    "priority": "Priority",
-                    "source": "Source",
-                },
+                columns=headed("network", "validator_client", "beacon_node", "priority", "source"),
                 values=(Value("In use", "bool_yes_no"),),
             ),
             width=10,
@@ -450,12 +427,7 @@ WHAT_RUNS = Row(
                         f"{of_networks('group:stakewatch_cause:info')}"
                     ),
                 ),
-                columns={
-                    "network": "Network",
-                    "group": "Group",
-                    "validator_client": "Client",
-                    "beacon_node": "Beacon",
-                },
+                columns=headed("network", "group", "validator_client", "beacon_node"),
                 value="Active keys",
                 column_links={
                     "Group": (

@@ -16,7 +16,7 @@ from stakewatch.grafana.links import board_link
 from stakewatch.grafana.panels import Gauge, Panel, Stat, State, Timeseries
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.sections import what_is_wrong
-from stakewatch.grafana.tables import Table
+from stakewatch.grafana.tables import Table, headed
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
 
@@ -532,15 +532,9 @@ BUILD_INFO: Panel = Table(
     description="What runs where. Normal: one version on all nodes, except during an upgrade.",
     unit="none",
     queries=(Query(GETH.series("geth_info")),),
-    columns={
-        "cluster": "Cluster",
-        "network": "Network",
-        "instance": "Instance",
-        "version": "Version",
-        "protocols": "Protocols",
-        "os": "System",
-        "arch": "Architecture",
-    },
+    columns=headed(
+        "cluster", "network", "instance", "version", protocols="Protocols", os="System", arch="Architecture"
+    ),
 )
 
 RESTARTS = Timeseries(

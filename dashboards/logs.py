@@ -6,7 +6,7 @@ from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link
 from stakewatch.grafana.panels import Stat, Timeseries
 from stakewatch.grafana.queries import LogQuery, Query
-from stakewatch.grafana.tables import FiringAlerts, Table, Value
+from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 from stakewatch.grafana.text_panels import Logs
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import LOGS, TextVariable, contract_variables
@@ -131,19 +131,7 @@ WHAT_IS_WRONG = Row(
     "What is wrong",
     (
         Cell(
-            FiringAlerts(
-                title="Firing alerts",
-                description="Alerts on what logs tell that fire now; a click on the name opens the runbook. "
-                "Normal: none.",
-                queries=(Query(FIRING),),
-                columns={
-                    "alertname": "Alert",
-                    "severity": "Severity",
-                    "cluster": "Cluster",
-                    "instance": "Instance",
-                    "pod": "Pod",
-                },
-            ),
+            firing_alerts("Alerts on what logs tell that fire now", FIRING, "cluster", "instance", "pod"),
             width=10,
             height=9,
         ),
@@ -257,14 +245,7 @@ SECURITY = Row(
                         f"(secret:keystore_read_audit_events:count5m{{{CHOSEN}}})"
                     ),
                 ),
-                columns={
-                    "cluster": "Cluster",
-                    "namespace": "Namespace",
-                    "pod": "Pod",
-                    "secret": "Secret",
-                    "action": "Action",
-                    "user": "User",
-                },
+                columns=headed("cluster", "namespace", "pod", "secret", action="Action", user="User"),
                 values=(Value("Commands", "none"), Value("Reads", "none")),
                 alerts=("ValidatorPodExec", "KeystoreSecretRead"),
                 no_value="nobody",

@@ -7,7 +7,7 @@ from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link
 from stakewatch.grafana.panels import Heatmap, Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table
+from stakewatch.grafana.tables import Table, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import DatasourceVariable, LabelVariable
 
@@ -113,12 +113,7 @@ IS_IT_WELL = row(
 
 WHAT_IS_WRONG = row(
     "What is not seen?",
-    FiringAlerts(
-        title="Firing alerts",
-        description="Alerts about the monitoring itself that fire now; a click on the name opens the "
-        "runbook. Normal: none.",
-        queries=(Query(FIRING),),
-    ),
+    firing_alerts("Alerts about the monitoring itself that fire now", FIRING, "instance"),
     Table(
         title="Targets that are down",
         description="Targets that Prometheus cannot scrape now. Normal: none. A staking process here may "
@@ -479,7 +474,7 @@ WHAT_RUNS = Row(
                 queries=(
                     Query(f"max by (cluster, instance, version) ({in_cluster('prometheus_build_info')})"),
                 ),
-                columns={"cluster": "Cluster", "instance": "Instance", "version": "Version"},
+                columns=headed("cluster", "instance", "version"),
             ),
             width=12,
             height=6,

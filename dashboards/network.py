@@ -7,7 +7,7 @@ from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, chosen_link
 from stakewatch.grafana.panels import Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts
+from stakewatch.grafana.tables import firing_alerts
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
 
@@ -134,13 +134,7 @@ FINALITY = row(
 
 OUR_VIEW = row(
     "Do our nodes see the same?",
-    FiringAlerts(
-        title="Firing alerts",
-        description="Alerts on the networks that fire now; a click on the name opens the runbook. Normal: "
-        "none.",
-        queries=(Query(FIRING),),
-        columns={"alertname": "Alert", "severity": "Severity", "network": "Network"},
-    ),
+    firing_alerts("Alerts on the networks that fire now", FIRING, "network"),
     StateTimeline(
         title="Another block than the others",
         description="Whether a beacon node has another block than the others two slots back. Normal: no "

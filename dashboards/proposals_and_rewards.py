@@ -26,7 +26,7 @@ from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link
 from stakewatch.grafana.panels import Stat, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts
+from stakewatch.grafana.tables import firing_alerts
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import GROUP_VARIABLES
 
@@ -139,19 +139,14 @@ WHAT_IS_WRONG = Row(
     "What is wrong, and what comes next",
     (
         Cell(
-            FiringAlerts(
-                title="Firing alerts",
-                description="Alerts on proposals, sync committees and relays that fire now; a click on the "
-                "name opens the runbook. Normal: none, or the information that a duty comes.",
-                queries=(Query(FIRING),),
-                columns={
-                    "alertname": "Alert",
-                    "severity": "Severity",
-                    "group": "Group",
-                    "validator_client": "Client",
-                    "beacon_node": "Beacon",
-                    "instance": "Instance",
-                },
+            firing_alerts(
+                "Alerts on proposals, sync committees and relays that fire now",
+                FIRING,
+                "group",
+                "validator_client",
+                "beacon_node",
+                "instance",
+                normal="none, or the information that a duty comes",
             ),
             width=12,
         ),

@@ -9,7 +9,7 @@ from stakewatch.grafana.node_panels import healthy_over_time
 from stakewatch.grafana.nodes import answers
 from stakewatch.grafana.panels import Stat, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table, Value
+from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
 
@@ -168,18 +168,12 @@ WHO_IS_TO_BLAME = Row(
             width=12,
         ),
         Cell(
-            FiringAlerts(
-                title="Firing alerts",
-                description="Alerts that name the chosen beacon nodes as their own or as their cause; a "
-                "click on the name opens the runbook. Normal: none.",
-                queries=(Query(FIRING),),
-                columns={
-                    "alertname": "Alert",
-                    "severity": "Severity",
-                    "beacon_node": "Beacon",
-                    "validator_client": "Client",
-                    "group": "Group",
-                },
+            firing_alerts(
+                "Alerts that name the chosen beacon nodes as their own or as their cause",
+                FIRING,
+                "beacon_node",
+                "validator_client",
+                "group",
             ),
             width=12,
         ),
@@ -244,12 +238,7 @@ WHO_USES_IT = Row(
                 "are active and do not earn. Normal: none that does not earn.",
                 unit="none",
                 queries=(Query(ACTIVE), Query(NOT_EARNING)),
-                columns={
-                    "network": "Network",
-                    "beacon_node": "Beacon",
-                    "validator_client": "Client",
-                    "group": "Group",
-                },
+                columns=headed("network", "beacon_node", "validator_client", "group"),
                 values=(Value("Active", "none"), Value("Not earning", "none")),
                 column_links={"Group": (ITS_GROUPS,)},
             ),
@@ -270,13 +259,7 @@ WHO_USES_IT = Row(
                         f"(1, {topology('stakewatch_topology_active', 'source')})"
                     ),
                 ),
-                columns={
-                    "network": "Network",
-                    "validator_client": "Client",
-                    "beacon_node": "Beacon",
-                    "priority": "Priority",
-                    "source": "Source",
-                },
+                columns=headed("network", "validator_client", "beacon_node", "priority", "source"),
                 values=(Value("In use", "bool_yes_no"),),
             ),
             width=12,

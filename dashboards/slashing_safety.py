@@ -15,7 +15,7 @@ from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
 from stakewatch.grafana.panels import Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table, Value
+from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 from stakewatch.grafana.text_panels import Text
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import GROUP_VARIABLES
@@ -139,19 +139,13 @@ WHAT_IS_WRONG = Row(
     "What is wrong, and what not to do",
     (
         Cell(
-            FiringAlerts(
-                title="Firing alerts",
-                description="Alerts on slashing, keys in the wrong place and exits that fire now; a click on "
-                "the name opens the runbook. Normal: none.",
-                queries=(Query(FIRING),),
-                columns={
-                    "alertname": "Alert",
-                    "severity": "Severity",
-                    "group": "Group",
-                    "validator_index": "Validator",
-                    "validator_client": "Client",
-                    "instance": "Instance",
-                },
+            firing_alerts(
+                "Alerts on slashing, keys in the wrong place and exits that fire now",
+                FIRING,
+                "group",
+                "validator_index",
+                "validator_client",
+                "instance",
             ),
             width=14,
         ),
@@ -190,11 +184,7 @@ WHERE_KEYS_ARE = Row(
                         + " > 0"
                     ),
                 ),
-                columns={
-                    "network": "Network",
-                    "validator_client": "Client",
-                    "other_validator_client": "Other client",
-                },
+                columns=headed("network", "validator_client", other_validator_client="Other client"),
                 value="Keys",
                 no_value="none known",
             ),
@@ -244,7 +234,7 @@ WHERE_KEYS_ARE = Row(
                         )
                     ),
                 ),
-                columns={"network": "Network", "validator_client": "Client"},
+                columns=headed("network", "validator_client"),
                 values=(Value("Keys", "none"), Value("Missing", "none")),
                 column_links={
                     "Client": (row_link("validator_clients", "This client", {"instance": "Client"}),),

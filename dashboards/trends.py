@@ -8,7 +8,7 @@ from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link
 from stakewatch.grafana.panels import Gauge, Stat, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table
+from stakewatch.grafana.tables import Table, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import GROUP_VARIABLES, LabelVariable
 
@@ -164,7 +164,7 @@ ALERTS = Row(
                         f"topk(20, sum by (alertname, severity) (sum_over_time({ALL_ALERTS}{RANGE}))) / 60"
                     ),
                 ),
-                columns={"alertname": "Alert", "severity": "Severity"},
+                columns=headed("alertname", "severity"),
                 value="Hours",
                 no_value="none fired",
             ),
@@ -186,12 +186,7 @@ ALERTS = Row(
             height=9,
         ),
         Cell(
-            FiringAlerts(
-                title="Firing alerts",
-                description="Critical alerts that fire now; a click on the name opens the runbook. Normal: "
-                "none.",
-                queries=(Query(FIRING),),
-            ),
+            firing_alerts("Critical alerts that fire now", FIRING, "instance"),
             width=8,
             height=9,
         ),

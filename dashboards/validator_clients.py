@@ -9,7 +9,7 @@ from stakewatch.grafana.nodes import first_of
 from stakewatch.grafana.panels import Gauge, Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.sections import resources
-from stakewatch.grafana.tables import FiringAlerts, Table
+from stakewatch.grafana.tables import Table, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
 
@@ -126,18 +126,12 @@ IS_IT_WELL = row(
 
 WHAT_IS_WRONG = row(
     "What is wrong",
-    FiringAlerts(
-        title="Firing alerts",
-        description="Alerts on the groups of the chosen clients that fire now; a click on the name opens "
-        "the runbook. Normal: none.",
-        queries=(Query(FIRING),),
-        columns={
-            "alertname": "Alert",
-            "severity": "Severity",
-            "group": "Group",
-            "validator_client": "Client",
-            "beacon_node": "Beacon",
-        },
+    firing_alerts(
+        "Alerts on the groups of the chosen clients that fire now",
+        FIRING,
+        "group",
+        "validator_client",
+        "beacon_node",
     ),
     StateTimeline(
         title="Runs over time",
@@ -269,12 +263,7 @@ BEACON_NODES = Row(
                         + " == 1"
                     ),
                 ),
-                columns={
-                    "network": "Network",
-                    "validator_client": "Client",
-                    "beacon_node": "Beacon",
-                    "source": "Source",
-                },
+                columns=headed("network", "validator_client", "beacon_node", "source"),
                 column_links={
                     "Beacon": (row_link("shared_beacon", "This beacon node", {"instance": "Beacon"}),),
                 },

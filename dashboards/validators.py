@@ -27,7 +27,7 @@ from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
 from stakewatch.grafana.panels import Stat, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table, Value
+from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import GROUP_VARIABLES
 
@@ -112,19 +112,13 @@ WHAT_IS_WRONG = Row(
     "What is wrong, and who is to blame",
     (
         Cell(
-            FiringAlerts(
-                title="Firing alerts",
-                description="Alerts that fire for keys of the chosen groups now; a click on the name opens "
-                "the runbook. Normal: none.",
-                queries=(Query(FIRING),),
-                columns={
-                    "alertname": "Alert",
-                    "severity": "Severity",
-                    "group": "Group",
-                    "validator_index": "Validator",
-                    "validator_client": "Client",
-                    "beacon_node": "Beacon",
-                },
+            firing_alerts(
+                "Alerts that fire for keys of the chosen groups now",
+                FIRING,
+                "group",
+                "validator_index",
+                "validator_client",
+                "beacon_node",
             ),
             width=12,
         ),
@@ -139,12 +133,7 @@ WHAT_IS_WRONG = Row(
                     Query(f"{ACTIVE}\n{WITH_CAUSE}"),
                     Query(f"{NOT_EARNING}\n{WITH_CAUSE}"),
                 ),
-                columns={
-                    "network": "Network",
-                    "group": "Group",
-                    "validator_client": "Client",
-                    "beacon_node": "Beacon",
-                },
+                columns=headed("network", "group", "validator_client", "beacon_node"),
                 values=(Value("Active", "none"), Value("Not earning", "none")),
                 column_links={
                     "Group": (
@@ -289,12 +278,7 @@ KEYS = row(
                 f"and {per_group(group_series('stakewatch_validator_active'), *KEY_LABELS)} == 1)"
             ),
         ),
-        columns={
-            "network": "Network",
-            "group": "Group",
-            "validator_index": "Validator",
-            "pubkey": "Public key",
-        },
+        columns=headed("network", "group", "validator_index", "pubkey"),
         value="Earned",
     ),
     Table(
@@ -309,12 +293,7 @@ KEYS = row(
                 f"and {per_group(group_series('stakewatch_validator_active'), *KEY_LABELS)} == 1) / {GWEI:g}"
             ),
         ),
-        columns={
-            "network": "Network",
-            "group": "Group",
-            "validator_index": "Validator",
-            "pubkey": "Public key",
-        },
+        columns=headed("network", "group", "validator_index", "pubkey"),
         value="Balance",
     ),
     Table(
@@ -323,12 +302,7 @@ KEYS = row(
         "or two a day among 10,000. A group that has an alert of its own is not listed key by key.",
         unit="none",
         queries=(Query(f"topk(20, {group_series('validator:stakewatch_consecutive_misses:max')})"),),
-        columns={
-            "network": "Network",
-            "group": "Group",
-            "validator_index": "Validator",
-            "pubkey": "Public key",
-        },
+        columns=headed("network", "group", "validator_index", "pubkey"),
         value="Missed",
         alerts=("ValidatorConsecutiveMisses", "ValidatorMissingRepeatedly"),
         no_value="none",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from stakewatch.grafana.groups import gained, group_series, per_group, share_of, since, total
 from stakewatch.grafana.panels import Panel, Stat, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import Table
+from stakewatch.grafana.tables import Table, headed
 from stakewatch.grafana.thresholds import steps
 
 GWEI = 1e9
@@ -87,7 +87,7 @@ SEATS = Table(
     f"Normal: none for most groups. Plan no maintenance while there are some. {NEEDS_SYNC_COMMITTEE}",
     unit="none",
     queries=(Query(per_group(group_series("stakewatch_sync_committee_seats"), "period")),),
-    columns={"network": "Network", "group": "Group", "period": "Period"},
+    columns=headed("network", "group", period="Period"),
     value="Seats",
 )
 
@@ -99,7 +99,7 @@ NEXT_DUTIES = Table(
     unit="s",
     alerts=("ValidatorDutyUpcoming",),
     queries=(Query(f"{per_group(group_series('stakewatch_next_duty_timestamp_seconds'), 'duty')} - time()"),),
-    columns={"network": "Network", "group": "Group", "duty": "Duty"},
+    columns=headed("network", "group", duty="Duty"),
     value="In",
 )
 
@@ -110,7 +110,7 @@ EXPECTED_TIME = Table(
     "stakewatch_expected_seconds_between.",
     unit="s",
     queries=(Query(per_group(group_series("stakewatch_expected_seconds_between"), "event")),),
-    columns={"network": "Network", "group": "Group", "event": "Event"},
+    columns=headed("network", "group", event="Event"),
     value="Every",
 )
 

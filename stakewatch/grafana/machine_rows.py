@@ -13,7 +13,7 @@ from stakewatch.grafana.machines import (
 )
 from stakewatch.grafana.panels import Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import Table, Value
+from stakewatch.grafana.tables import Table, Value, headed
 from stakewatch.grafana.thresholds import steps
 
 _CONTAINER = "cluster, namespace, pod, container"
@@ -107,16 +107,16 @@ def pods_in_detail(cpu: str, memory: str) -> Row:
                     f"(kube_pod_status_qos_class{{{CHOSEN_POD}}}) == 1)"
                 ),
             ),
-            columns={
-                "namespace": "Namespace",
-                "pod": "Pod",
-                "node": "Node",
-                "pod_ip": "Address",
-                "created_by_kind": "Made by",
-                "created_by_name": "Name",
-                "qos_class": "Class",
-                "priority_class": "Priority",
-            },
+            columns=headed(
+                "namespace",
+                "pod",
+                "node",
+                pod_ip="Address",
+                created_by_kind="Made by",
+                created_by_name="Name",
+                qos_class="Class",
+                priority_class="Priority",
+            ),
         ),
         Table(
             title="How containers ended last",
@@ -133,7 +133,7 @@ def pods_in_detail(cpu: str, memory: str) -> Row:
                     f"(kube_pod_container_status_last_terminated_reason{{{CHOSEN_POD}}}) == 1)"
                 ),
             ),
-            columns={"namespace": "Namespace", "pod": "Pod", "container": "Container", "reason": "Reason"},
+            columns=headed("namespace", "pod", "container", "reason"),
             values=(Value("Exit code", "none", 0),),
             alerts=("OomKilled",),
             no_value="none was restarted",
@@ -144,7 +144,7 @@ def pods_in_detail(cpu: str, memory: str) -> Row:
             f"an upgrade; a tag that moves (latest) hides what runs. {_NEEDS_KUBE_STATE_METRICS}",
             unit="none",
             queries=(Query(f"max by ({_CONTAINER}, image) (kube_pod_container_info{{{CHOSEN_POD}}})"),),
-            columns={"namespace": "Namespace", "pod": "Pod", "container": "Container", "image": "Image"},
+            columns=headed("namespace", "pod", "container", image="Image"),
         ),
         Timeseries(
             title="CPU of requests and limits",

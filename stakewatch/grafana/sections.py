@@ -8,7 +8,7 @@ from stakewatch.grafana.links import board_link
 from stakewatch.grafana.nodes import answers, first_of, peers_of_beacon, peers_of_execution
 from stakewatch.grafana.panels import Gauge, Panel, Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table
+from stakewatch.grafana.tables import Table, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
 
 _REAL_FILESYSTEM = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|fuse.*"'
@@ -109,12 +109,7 @@ def what_is_wrong(process: Process) -> Row:
     """Return the firing alerts and the exporter's checks of the processes."""
     return row(
         "What is wrong",
-        FiringAlerts(
-            title="Firing alerts",
-            description="Alerts that fire for the chosen nodes now; a click on the name opens the runbook. "
-            "Normal: none.",
-            queries=(Query(process.firing),),
-        ),
+        firing_alerts("Alerts that fire for the chosen nodes now", process.firing, "instance"),
         StateTimeline(
             title="Health checks",
             description="Each check of the exporter over time: synced, enough peers, head advancing, the "
@@ -281,13 +276,7 @@ def what_runs(process: Process, start: tuple[str, ...] = ("process_start_time_se
                             f"({process.series('stakewatch_node_info')})"
                         ),
                     ),
-                    columns={
-                        "cluster": "Cluster",
-                        "network": "Network",
-                        "instance": "Instance",
-                        "implementation": "Implementation",
-                        "version": "Version",
-                    },
+                    columns=headed("cluster", "network", "instance", "implementation", "version"),
                 ),
                 width=16,
                 height=7,

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from stakewatch.grafana.panels import Panel
-from stakewatch.grafana.queries import ROWS, Form, reference
+from stakewatch.grafana.queries import ROWS, Form, Query, reference
 from stakewatch.grafana.setting import Setting
 
 
@@ -92,16 +92,49 @@ class Table(Panel):
         return {"Value": self.value} if self.value else {}
 
 
+# What a label is called at the head of its column, where a table does not need another word.
+_HEADINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "alertname": "Alert",
+        "beacon_node": "Beacon",
+        "cluster": "Cluster",
+        "container": "Container",
+        "device": "Device",
+        "group": "Group",
+        "implementation": "Implementation",
+        "instance": "Instance",
+        "namespace": "Namespace",
+        "network": "Network",
+        "node": "Node",
+        "persistentvolumeclaim": "Claim",
+        "pod": "Pod",
+        "priority": "Priority",
+        "pubkey": "Public key",
+        "reason": "Reason",
+        "role": "Role",
+        "secret": "Secret",
+        "severity": "Severity",
+        "source": "Source",
+        "validator_client": "Client",
+        "validator_index": "Validator",
+        "version": "Version",
+    }
+)
+
+
+def headed(*labels: str, **others: str) -> Mapping[str, str]:
+    """Return the columns of labels under their usual headings, and after them `others` by label."""
+    return {**{label: _HEADINGS[label] for label in labels}, **others}
+
+
 @dataclass(frozen=True, kw_only=True)
 class FiringAlerts(Table):
-    """The alerts that fire for what the reader chose, each with a link to its runbook."""
+    """The alerts that fire for what the reader chose, each with a link to its runbook.
+
+    Two of the columns are `alertname` and `severity`.
+    """
 
     unit: str = "none"
-    columns: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType(
-            {"alertname": "Alert", "severity": "Severity", "instance": "Instance"}
-        )
-    )
     no_value: str = "nothing fires"
 
     def render(self, setting: Setting) -> dict[str, Any]:
@@ -126,6 +159,19 @@ class FiringAlerts(Table):
             },
         ]
         return panel
+
+
+def firing_alerts(which: str, firing: str, *labels: str, normal: str = "none") -> FiringAlerts:
+    """Return the alerts that the selector `firing` finds, with the columns of `labels` after the usual two.
+
+    `which` says what they are about, `normal` what is no reason to worry.
+    """
+    return FiringAlerts(
+        title="Firing alerts",
+        description=f"{which}; a click on the name opens the runbook. Normal: {normal}.",
+        queries=(Query(firing),),
+        columns=headed("alertname", "severity", *labels),
+    )
 
 
 _NO_FOOTER = {"countRows": False, "fields": [], "reducer": ["sum"], "show": False}

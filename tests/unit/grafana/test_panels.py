@@ -14,7 +14,7 @@ from stakewatch.grafana.panels import BarGauge, Gauge, Heatmap, Panel, Stat, Sta
 from stakewatch.grafana.queries import DATASOURCE, LOGS_DATASOURCE, LogQuery, Query, reference
 from stakewatch.grafana.round_trip import differences
 from stakewatch.grafana.setting import Setting
-from stakewatch.grafana.tables import FiringAlerts, Table
+from stakewatch.grafana.tables import Table, firing_alerts
 from stakewatch.grafana.text_panels import Logs, Text
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import LOGS, contract_variables
@@ -43,7 +43,7 @@ KINDS: tuple[Panel, ...] = (
         column_links={"Instance": ({"title": "Board", "url": "/d/x", "targetBlank": False},)},
         **COMMON,
     ),
-    FiringAlerts(title="alerts", description="Normal: none.", queries=QUERIES),
+    firing_alerts("Alerts of a test", QUERIES[0].expression, "instance", normal="one"),
     Text(title="text", description="What to read next.", content="**Read** on."),
 )
 LINES = LogQuery('{cluster=~"$cluster"}')

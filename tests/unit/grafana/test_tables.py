@@ -9,7 +9,7 @@ from stakewatch.grafana.lint import lint
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.round_trip import differences
 from stakewatch.grafana.setting import Setting
-from stakewatch.grafana.tables import Table, Value
+from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 
 UP = Query('up{cluster=~"$cluster"}')
 
@@ -61,3 +61,20 @@ def test_a_column_may_have_decimals_of_its_own(board_of: Callable[..., Board], s
         [{"id": "unit", "value": "none"}, {"id": "decimals", "value": 0}],
         [{"id": "unit", "value": "percentunit"}],
     ]
+
+
+def test_columns_stand_in_the_order_given_under_their_usual_headings_or_another() -> None:
+    columns = headed("pod", "persistentvolumeclaim", instance="Machine")
+    assert list(columns.items()) == [
+        ("pod", "Pod"),
+        ("persistentvolumeclaim", "Claim"),
+        ("instance", "Machine"),
+    ]
+
+
+def test_firing_alerts_say_what_they_are_about_and_begin_with_name_and_severity() -> None:
+    panel = firing_alerts("Alerts on pods", "ALERTS", "pod", normal="one")
+    assert (panel.title, panel.queries) == ("Firing alerts", (Query("ALERTS"),))
+    assert panel.description == "Alerts on pods; a click on the name opens the runbook. Normal: one."
+    assert list(panel.columns) == ["alertname", "severity", "pod"]
+    assert firing_alerts("Alerts", "ALERTS").description.endswith("Normal: none.")
