@@ -1,18 +1,22 @@
 """Publishing: whether it comes out right whatever happened, and how long a plan takes.
 
 `python -m tests.bench.publish` writes the report `publish`. Everything is on loopback and ends by itself:
-500 random sequences of edits and failures, a kill at every call of a publication, and plans of 100 rule
-namespaces and 50 dashboards at services that take 50 ms for each call.
+at a workspace, a Grafana and a Prometheus 500 random sequences each of edits and failures, and a kill at
+every call of a publication; and plans of 100 rule namespaces and 50 dashboards at services that take 50 ms
+for each call.
 """
 
 import argparse
 import os
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from unittest.mock import patch
 
@@ -23,11 +27,19 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.bundle.reports import Figure, Report, conclude_report, revision
 from stakewatch.publishing.plans import Plan
 from stakewatch.publishing.sessions import Prepared, plan_each
-from tests.unit.publishing import fake_grafana
+from tests.unit.publishing import (
+    fake_grafana,
+    grafana_kill_points,
+    grafana_sequences,
+    kill_points,
+    prometheus_kill_points,
+    prometheus_sequences,
+    sequences,
+)
 from tests.unit.publishing.amp_scene import Scene, amp_scene, rules
-from tests.unit.publishing.kill_points import CASES, kill_points
+from tests.unit.publishing.killing import KillPoint, KillPoints
 from tests.unit.publishing.publishing_to import make, publish, write_board
-from tests.unit.publishing.sequences import Verdict, run_sequence
+from tests.unit.publishing.sequences import Verdict
 
 _REPOSITORY = Path(__file__).parents[2]
 _NAMESPACES = 100
@@ -35,7 +47,18 @@ _DASHBOARDS = 50
 _CALL_SECONDS = 0.05
 # The default of the quota of the service: API operations per second in a region.
 _CALLS_PER_SECOND = 10
-_TOLD = 50
+_TOLD = 100
+_SEQUENCES: Mapping[str, Callable[[int, Path], Verdict]] = {
+    "amp": sequences.run_sequence,
+    "grafana": grafana_sequences.run_sequence,
+    "prometheus": prometheus_sequences.run_sequence,
+}
+_KILLS: Mapping[str, KillPoints] = {
+    "amp": kill_points.kill_points,
+    "grafana": grafana_kill_points.kill_points,
+    "prometheus": prometheus_kill_points.kill_points,
+}
+_CASES = ("empty", "published")
 
 
 @dataclass(frozen=True)
@@ -47,31 +70,52 @@ class Plans:
     most_calls: int
 
 
-def sequences(count: int, console: Console) -> list[Verdict]:
-    """Run `count` sequences and tell of each that did not come out right."""
+def run_sequences(pool: ProcessPoolExecutor, count: int, console: Console) -> list[Verdict]:
+    """Run `count` sequences at each type of target and tell of each that did not come out right."""
     verdicts = []
-    for seed in range(count):
-        with tempfile.TemporaryDirectory(prefix="publish-") as folder:
-            verdict = run_sequence(seed, Path(folder))
+    todo = [(name, seed) for name in _SEQUENCES for seed in range(count)]
+    for (name, seed), verdict in zip(todo, pool.map(_sequence, *zip(*todo, strict=True)), strict=True):
         verdicts.append(verdict)
         if verdict.wrong or verdict.second_round:
-            console.print(f"sequence {seed}: {verdict}")
-        if len(verdicts) % _TOLD == 0:
-            console.print(f"{len(verdicts)} of {count} sequences")
+            console.print(f"{name}, sequence {seed}: {verdict}")
+        if (seed + 1) % _TOLD == 0:
+            console.print(f"{name}: {seed + 1} of {count} sequences")
     return verdicts
 
 
-def unconverged(step: int, console: Console) -> tuple[int, int]:
-    """Kill publications at their calls; return how many kills there were and after how many it went wrong."""
-    points = wrong = 0
+def _end_with_parent() -> None:
+    """Let this process end when the one that measures is killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _sequence(name: str, seed: int) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="publish-") as folder:
-        for case in sorted(CASES):
-            for point in kill_points(case, Path(folder), step=step):
-                points += 1
-                if point.wrong:
-                    wrong += 1
-                    console.print(str(point))
-    return points, wrong
+        return _SEQUENCES[name](seed, Path(folder))
+
+
+def run_kills(pool: ProcessPoolExecutor, step: int, console: Console) -> Mapping[str, list[KillPoint]]:
+    """Kill publications at each type of target at their calls and tell after which it went wrong."""
+    points: dict[str, list[KillPoint]] = {name: [] for name in _KILLS}
+    todo = [(name, case, step) for name in _KILLS for case in _CASES]
+    for (name, _, _), found in zip(todo, pool.map(_killed, *zip(*todo, strict=True)), strict=True):
+        points[name] += found
+        for point in found:
+            if point.wrong:
+                console.print(f"{name}: {point}")
+    console.print(", ".join(f"{name}: {len(found)} kills" for name, found in points.items()))
+    return points
+
+
+def _killed(name: str, case: str, step: int) -> list[KillPoint]:
+    with tempfile.TemporaryDirectory(prefix="publish-") as folder:
+        return list(_KILLS[name](case, Path(folder), step))
 
 
 def plans() -> Plans:
@@ -131,7 +175,7 @@ def _timed(scene: Scene, grafana: fake_grafana.FakeGrafana) -> tuple[float, int]
 def main() -> int:
     """Measure and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.publish", description=__doc__)
-    parser.add_argument("--sequences", type=int, default=500, help="random sequences (default: 500)")
+    parser.add_argument("--sequences", type=int, default=500, help="at each type of target (default: 500)")
     parser.add_argument("--step", type=int, default=1, help="kill at every STEPth call (default: each)")
     arguments = parser.parse_args()
     console = Console(width=120)
@@ -139,15 +183,17 @@ def main() -> int:
     started = time.monotonic()
     timed = plans()
     console.print(f"plans: {timed}")
-    points, wrong = unconverged(arguments.step, console)
-    console.print(f"{points} kills")
-    verdicts = sequences(arguments.sequences, console)
+    context = get_context("forkserver")
+    with ProcessPoolExecutor(mp_context=context, initializer=_end_with_parent) as pool:
+        kills = run_kills(pool, arguments.step, console)
+        verdicts = run_sequences(pool, arguments.sequences, console)
+    unconverged = sum(1 for points in kills.values() for point in points if point.wrong)
     figures = (
         Figure("second_apply_changes", sum(len(one.second_round) for one in verdicts), "calls", "== 0"),
         Figure("wrong_in_the_end", sum(len(one.wrong) for one in verdicts), "objects", "== 0"),
         Figure("sequences", len(verdicts), "sequences"),
-        Figure("kill_points_unconverged", wrong, "kills", "== 0"),
-        Figure("kill_points", points, "kills"),
+        Figure("kill_points_unconverged", unconverged, "kills", "== 0"),
+        *(Figure(f"kill_points_{name}", len(points), "kills") for name, points in kills.items()),
         Figure("plan_seconds", timed.seconds, "s", "< 10"),
         Figure("plan_seconds_unremembered", timed.unremembered_seconds, "s"),
         Figure("calls_per_second", timed.most_calls, "calls", f"<= {_CALLS_PER_SECOND}"),

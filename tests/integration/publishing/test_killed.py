@@ -4,11 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.publishing.kill_points import CASES, kill_points
+from tests.unit.publishing import grafana_kill_points, kill_points, prometheus_kill_points
+from tests.unit.publishing.killing import KillPoints
 
 
-@pytest.mark.parametrize("case", sorted(CASES))
-def test_publishing_that_was_killed_goes_on(case: str, tmp_path: Path) -> None:
-    points = list(kill_points(case, tmp_path, step=8))
+@pytest.mark.parametrize("case", ["empty", "published"])
+@pytest.mark.parametrize(
+    "kill",
+    [kill_points.kill_points, grafana_kill_points.kill_points, prometheus_kill_points.kill_points],
+    ids=["amp", "grafana", "prometheus"],
+)
+def test_publishing_that_was_killed_goes_on(kill: KillPoints, case: str, tmp_path: Path) -> None:
+    points = list(kill(case, tmp_path, 8))
     assert len(points) >= 4
     assert [point for point in points if point.wrong] == []
