@@ -16,7 +16,7 @@ from stakewatch.grafana.cohorts import (
     z_score_of_each,
 )
 from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import chosen_link
 from stakewatch.grafana.panels import BarGauge, Stat, Timeseries
 from stakewatch.grafana.queries import Query
@@ -140,14 +140,12 @@ IS_IT_NOISE = row(
     height=6,
 )
 
-READING = Row(
+READING = row(
     "How to read it",
-    (
-        Cell(
-            Text(
-                title="What the scores mean",
-                description="Normal: read once.",
-                content="""Choose a label, a cohort, and what to compare it with. Labels are those of the
+    Text(
+        title="What the scores mean",
+        description="Normal: read once.",
+        content="""Choose a label, a cohort, and what to compare it with. Labels are those of the
 groups in stakewatch.yaml: a client's version, MEV or not, a region, an experiment.
 
 | score | means |
@@ -159,55 +157,45 @@ groups in stakewatch.yaml: a client's version, MEV or not, a region, an experime
 Say beforehand what you look for, and look once: of 20 labels one scores 2 by chance. A cohort on one beacon
 node shows that node, not its label.
 """,
-            ),
-            width=12,
-            height=9,
-        ),
-        Cell(
-            FiringAlerts(
-                title="Firing alerts",
-                description="Alerts on groups of the chosen networks that fire now: what is broken in one "
-                "cohort is no comparison. Normal: none.",
-                queries=(Query(FIRING),),
-                columns=headed("alertname", "severity", "group", "beacon_node"),
-            ),
-            width=12,
-            height=9,
-        ),
     ),
+    FiringAlerts(
+        title="Firing alerts",
+        description="Alerts on groups of the chosen networks that fire now: what is broken in one "
+        "cohort is no comparison. Normal: none.",
+        queries=(Query(FIRING),),
+        columns=headed("alertname", "severity", "group", "beacon_node"),
+    ),
+    width=12,
+    height=9,
 )
 
-EACH = Row(
+EACH = row(
     "Each cohort against all the others",
-    (
-        Cell(
-            Table(
-                title="Cohorts",
-                description="Each value of the label with its keys, what it missed in the time range, and "
-                f"the z score of that against all the others together. {HOW_TO_READ}",
-                unit="none",
-                queries=(
-                    Query(by_cohort(ACTIVE)),
-                    Query(by_cohort(DUTIES)),
-                    Query(f"{by_cohort(MISSED)} / ({by_cohort(DUTIES)} > 0)"),
-                    Query(z_score_of_each(MISSED, DUTIES)),
-                    Query(f"{by_cohort(votes('head', WRONG))} / ({by_cohort(votes('head'))} > 0)"),
-                    Query(f"{by_cohort(REWARD)} / ({by_cohort(IDEAL)} > 0)"),
-                ),
-                columns=headed("network", cohort="Cohort"),
-                values=(
-                    Value("Active keys", "none", 0),
-                    Value("Duties", "none", 0),
-                    Value("Missed", "percentunit", 3),
-                    Value("z score of it", "none", 1),
-                    Value("Wrong head votes", "percentunit"),
-                    Value("Rewards of the ideal", "percentunit"),
-                ),
-                decimals=2,
-            ),
-            width=24,
+    Table(
+        title="Cohorts",
+        description="Each value of the label with its keys, what it missed in the time range, and "
+        f"the z score of that against all the others together. {HOW_TO_READ}",
+        unit="none",
+        queries=(
+            Query(by_cohort(ACTIVE)),
+            Query(by_cohort(DUTIES)),
+            Query(f"{by_cohort(MISSED)} / ({by_cohort(DUTIES)} > 0)"),
+            Query(z_score_of_each(MISSED, DUTIES)),
+            Query(f"{by_cohort(votes('head', WRONG))} / ({by_cohort(votes('head'))} > 0)"),
+            Query(f"{by_cohort(REWARD)} / ({by_cohort(IDEAL)} > 0)"),
         ),
+        columns=headed("network", cohort="Cohort"),
+        values=(
+            Value("Active keys", "none", 0),
+            Value("Duties", "none", 0),
+            Value("Missed", "percentunit", 3),
+            Value("z score of it", "none", 1),
+            Value("Wrong head votes", "percentunit"),
+            Value("Rewards of the ideal", "percentunit"),
+        ),
+        decimals=2,
     ),
+    width=24,
 )
 
 OVER_TIME = row(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from stakewatch.grafana.board import Board
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, row_link
 from stakewatch.grafana.machines import (
     CLUSTER,
@@ -191,59 +191,49 @@ IS_IT_WELL = row(
     height=5,
 )
 
-WHAT_IS_WRONG = Row(
+WHAT_IS_WRONG = row(
     "What is wrong",
-    (
-        Cell(
-            firing_alerts(
-                "Alerts on machines, volumes and pods of the chosen clusters that fire now",
-                FIRING,
-                "cluster",
-                "namespace",
-                "pod",
-                "instance",
-            ),
-            width=10,
-            height=9,
-        ),
-        Cell(
-            Table(
-                title="Machines by what they have and give",
-                description="What each machine can give to pods, what they asked for, and what they use. "
-                "Normal: used below requested, requested below what there is. A click on a machine opens its "
-                f"board. {NEEDS_KUBE_STATE_METRICS}",
-                unit="none",
-                queries=tuple(
-                    Query(with_machine(expression))
-                    for expression in (
-                        allocatable("cpu"),
-                        reserved_by_node("requests", "cpu"),
-                        by_node(cpu(in_clusters)),
-                        allocatable("memory"),
-                        reserved_by_node("requests", "memory"),
-                        by_node(memory(in_clusters)),
-                    )
-                ),
-                columns=headed("cluster", "node", instance="Machine"),
-                values=(
-                    Value("Cores", "none"),
-                    Value("Cores requested", "none"),
-                    Value("Cores used", "none"),
-                    Value("Memory", "bytes"),
-                    Value("Memory requested", "bytes"),
-                    Value("Memory used", "bytes"),
-                ),
-                decimals=1,
-                column_links={
-                    "Machine": (
-                        row_link("eks_node", "This machine", {"cluster": "Cluster", "instance": "Machine"}),
-                    ),
-                },
-            ),
-            width=14,
-            height=9,
-        ),
+    firing_alerts(
+        "Alerts on machines, volumes and pods of the chosen clusters that fire now",
+        FIRING,
+        "cluster",
+        "namespace",
+        "pod",
+        "instance",
     ),
+    Table(
+        title="Machines by what they have and give",
+        description="What each machine can give to pods, what they asked for, and what they use. "
+        "Normal: used below requested, requested below what there is. A click on a machine opens its "
+        f"board. {NEEDS_KUBE_STATE_METRICS}",
+        unit="none",
+        queries=tuple(
+            Query(with_machine(expression))
+            for expression in (
+                allocatable("cpu"),
+                reserved_by_node("requests", "cpu"),
+                by_node(cpu(in_clusters)),
+                allocatable("memory"),
+                reserved_by_node("requests", "memory"),
+                by_node(memory(in_clusters)),
+            )
+        ),
+        columns=headed("cluster", "node", instance="Machine"),
+        values=(
+            Value("Cores", "none"),
+            Value("Cores requested", "none"),
+            Value("Cores used", "none"),
+            Value("Memory", "bytes"),
+            Value("Memory requested", "bytes"),
+            Value("Memory used", "bytes"),
+        ),
+        decimals=1,
+        column_links={
+            "Machine": (row_link("eks_node", "This machine", {"cluster": "Cluster", "instance": "Machine"}),),
+        },
+    ),
+    width=(10, 14),
+    height=9,
 )
 
 MEMORY = row(
@@ -350,90 +340,78 @@ CPU = row(
     ),
 )
 
-NAMESPACES = Row(
+NAMESPACES = row(
     "Who takes it, by namespace",
-    (
-        Cell(
-            Timeseries(
-                title="Memory by namespace",
-                description="Working set of the containers of each namespace, on top of each other. Normal: "
-                "staking leads. Clients that map their database show pages here that the kernel can drop.",
-                unit="bytes",
-                queries=(by_namespace(memory(in_namespaces)),),
-                stack=True,
-                links=(THIS_NAMESPACE,),
-            ),
-        ),
-        Cell(
-            Timeseries(
-                title="CPU by namespace",
-                description="Cores in use by the containers of each namespace, on top of each other. Normal: "
-                "staking leads.",
-                unit="suffix: cores",
-                queries=(by_namespace(cpu(in_namespaces)),),
-                stack=True,
-                links=(THIS_NAMESPACE,),
-            ),
-        ),
-        Cell(
-            Timeseries(
-                title="Traffic by namespace",
-                description="Bytes per second that the pods of each namespace receive and send. Normal: some "
-                "MB/s per pair of nodes. Pods on the machine's own network are not told apart.",
-                unit="Bps",
-                queries=tuple(
-                    Query(
-                        "sum by (cluster, namespace) (rate("
-                        f"{in_namespaces(f'container_network_{direction}_bytes_total')}[$__rate_interval]))",
-                        f"{{{{namespace}}}} {legend}",
-                    )
-                    for direction, legend in (("receive", "received"), ("transmit", "sent"))
-                ),
-                links=(THIS_NAMESPACE,),
-            ),
-        ),
-        Cell(
-            Table(
-                title="Namespaces",
-                description="Pods of each namespace, the cores and the memory that they use, asked for, and "
-                "are limited to. Normal: nothing without requests where staking runs. "
-                f"{NEEDS_KUBE_STATE_METRICS}",
-                unit="none",
-                queries=(
-                    Query(
-                        f"count by (cluster, namespace) (group by ({POD}) ({in_namespaces('kube_pod_info')}))"
-                    ),
-                    by_namespace(cpu(in_namespaces)),
-                    by_namespace(reserved("requests", "cpu")),
-                    by_namespace(reserved("limits", "cpu")),
-                    by_namespace(memory(in_namespaces)),
-                    by_namespace(reserved("requests", "memory")),
-                    by_namespace(reserved("limits", "memory")),
-                ),
-                columns=headed("cluster", "namespace"),
-                values=(
-                    Value("Pods", "none"),
-                    Value("Cores used", "none"),
-                    Value("Cores requested", "none"),
-                    Value("Cores at most", "none"),
-                    Value("Memory used", "bytes"),
-                    Value("Memory requested", "bytes"),
-                    Value("Memory at most", "bytes"),
-                ),
-                decimals=1,
-                column_links={
-                    "Namespace": (
-                        row_link(
-                            "eks_node",
-                            "Pods of this namespace",
-                            {"cluster": "Cluster", "namespace": "Namespace"},
-                        ),
-                    ),
-                },
-            ),
-            width=24,
-        ),
+    Timeseries(
+        title="Memory by namespace",
+        description="Working set of the containers of each namespace, on top of each other. Normal: "
+        "staking leads. Clients that map their database show pages here that the kernel can drop.",
+        unit="bytes",
+        queries=(by_namespace(memory(in_namespaces)),),
+        stack=True,
+        links=(THIS_NAMESPACE,),
     ),
+    Timeseries(
+        title="CPU by namespace",
+        description="Cores in use by the containers of each namespace, on top of each other. Normal: "
+        "staking leads.",
+        unit="suffix: cores",
+        queries=(by_namespace(cpu(in_namespaces)),),
+        stack=True,
+        links=(THIS_NAMESPACE,),
+    ),
+    Timeseries(
+        title="Traffic by namespace",
+        description="Bytes per second that the pods of each namespace receive and send. Normal: some "
+        "MB/s per pair of nodes. Pods on the machine's own network are not told apart.",
+        unit="Bps",
+        queries=tuple(
+            Query(
+                "sum by (cluster, namespace) (rate("
+                f"{in_namespaces(f'container_network_{direction}_bytes_total')}[$__rate_interval]))",
+                f"{{{{namespace}}}} {legend}",
+            )
+            for direction, legend in (("receive", "received"), ("transmit", "sent"))
+        ),
+        links=(THIS_NAMESPACE,),
+    ),
+    Table(
+        title="Namespaces",
+        description="Pods of each namespace, the cores and the memory that they use, asked for, and "
+        "are limited to. Normal: nothing without requests where staking runs. "
+        f"{NEEDS_KUBE_STATE_METRICS}",
+        unit="none",
+        queries=(
+            Query(f"count by (cluster, namespace) (group by ({POD}) ({in_namespaces('kube_pod_info')}))"),
+            by_namespace(cpu(in_namespaces)),
+            by_namespace(reserved("requests", "cpu")),
+            by_namespace(reserved("limits", "cpu")),
+            by_namespace(memory(in_namespaces)),
+            by_namespace(reserved("requests", "memory")),
+            by_namespace(reserved("limits", "memory")),
+        ),
+        columns=headed("cluster", "namespace"),
+        values=(
+            Value("Pods", "none"),
+            Value("Cores used", "none"),
+            Value("Cores requested", "none"),
+            Value("Cores at most", "none"),
+            Value("Memory used", "bytes"),
+            Value("Memory requested", "bytes"),
+            Value("Memory at most", "bytes"),
+        ),
+        decimals=1,
+        column_links={
+            "Namespace": (
+                row_link(
+                    "eks_node",
+                    "Pods of this namespace",
+                    {"cluster": "Cluster", "namespace": "Namespace"},
+                ),
+            ),
+        },
+    ),
+    width=(8, 8, 8, 24),
 )
 
 WORKLOADS = row(
@@ -584,51 +562,44 @@ WORKLOADS = row(
     ),
 )
 
-WHAT_RUNS = Row(
+WHAT_RUNS = row(
     "What runs",
-    (
-        Cell(
-            Table(
-                title="Versions of machines",
-                description="Kubelet, container runtime, kernel and system of each machine. Normal: one of "
-                f"each, except during an upgrade. {NEEDS_KUBE_STATE_METRICS}",
-                unit="none",
-                queries=(
-                    Query(
-                        "max by (cluster, node, kubelet_version, container_runtime_version, kernel_version, "
-                        f"os_image) ({in_clusters('kube_node_info')})"
-                    ),
-                ),
-                columns=headed(
-                    "cluster",
-                    "node",
-                    kubelet_version="Kubelet",
-                    container_runtime_version="Runtime",
-                    kernel_version="Kernel",
-                    os_image="System",
-                ),
+    Table(
+        title="Versions of machines",
+        description="Kubelet, container runtime, kernel and system of each machine. Normal: one of "
+        f"each, except during an upgrade. {NEEDS_KUBE_STATE_METRICS}",
+        unit="none",
+        queries=(
+            Query(
+                "max by (cluster, node, kubelet_version, container_runtime_version, kernel_version, "
+                f"os_image) ({in_clusters('kube_node_info')})"
             ),
-            width=14,
         ),
-        Cell(
-            StateTimeline(
-                title="Conditions of machines",
-                description="What each machine says of itself: ready, and short of memory, disk or process "
-                f"numbers. Normal: ready and nothing else. {NEEDS_KUBE_STATE_METRICS}",
-                unit="none",
-                queries=(
-                    Query(
-                        "max by (cluster, node, condition) ("
-                        f"{in_clusters('kube_node_status_condition', STATUS, OTHERS)})",
-                        "{{node}} {{condition}}",
-                    ),
-                    Query(f"1 - {NODES_READY}", "{{node}} not ready"),
-                ),
-                states={0: State("no", "green"), 1: State("yes", "red")},
-            ),
-            width=10,
+        columns=headed(
+            "cluster",
+            "node",
+            kubelet_version="Kubelet",
+            container_runtime_version="Runtime",
+            kernel_version="Kernel",
+            os_image="System",
         ),
     ),
+    StateTimeline(
+        title="Conditions of machines",
+        description="What each machine says of itself: ready, and short of memory, disk or process "
+        f"numbers. Normal: ready and nothing else. {NEEDS_KUBE_STATE_METRICS}",
+        unit="none",
+        queries=(
+            Query(
+                "max by (cluster, node, condition) ("
+                f"{in_clusters('kube_node_status_condition', STATUS, OTHERS)})",
+                "{{node}} {{condition}}",
+            ),
+            Query(f"1 - {NODES_READY}", "{{node}} not ready"),
+        ),
+        states={0: State("no", "green"), 1: State("yes", "red")},
+    ),
+    width=(14, 10),
 )
 
 dashboard = Board(

@@ -2,7 +2,7 @@
 
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.joins import CHOSEN
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
 from stakewatch.grafana.machine_rows import kernel, pods_in_detail
 from stakewatch.grafana.machines import (
@@ -121,44 +121,37 @@ IS_IT_WELL = row(
     height=5,
 )
 
-WHAT_IS_WRONG = Row(
+WHAT_IS_WRONG = row(
     "What is wrong",
-    (
-        Cell(
-            firing_alerts(
-                "Alerts on machines, disks and pods of the chosen clusters that fire now",
-                FIRING,
-                "cluster",
-                "instance",
-                "pod",
-                "container",
-            ),
-            width=10,
-        ),
-        Cell(
-            Table(
-                title="Pods by what they use",
-                description="Each pod on the chosen machines with the cores and the memory that it uses. "
-                "Normal: execution and beacon nodes first. A pod that is not one of them and leads is what "
-                "takes the resource away.",
-                unit="none",
-                queries=(Query(CPU_OF_PODS), Query(MEMORY_OF_PODS)),
-                columns=headed("cluster", "node", "namespace", "pod"),
-                values=(Value("Cores", "none"), Value("Memory", "bytes")),
-                decimals=2,
-                column_links={
-                    "Pod": (
-                        row_link(
-                            "eks_node",
-                            "Only this pod",
-                            {"cluster": "Cluster", "namespace": "Namespace", "pod": "Pod"},
-                        ),
-                    ),
-                },
-            ),
-            width=14,
-        ),
+    firing_alerts(
+        "Alerts on machines, disks and pods of the chosen clusters that fire now",
+        FIRING,
+        "cluster",
+        "instance",
+        "pod",
+        "container",
     ),
+    Table(
+        title="Pods by what they use",
+        description="Each pod on the chosen machines with the cores and the memory that it uses. "
+        "Normal: execution and beacon nodes first. A pod that is not one of them and leads is what "
+        "takes the resource away.",
+        unit="none",
+        queries=(Query(CPU_OF_PODS), Query(MEMORY_OF_PODS)),
+        columns=headed("cluster", "node", "namespace", "pod"),
+        values=(Value("Cores", "none"), Value("Memory", "bytes")),
+        decimals=2,
+        column_links={
+            "Pod": (
+                row_link(
+                    "eks_node",
+                    "Only this pod",
+                    {"cluster": "Cluster", "namespace": "Namespace", "pod": "Pod"},
+                ),
+            ),
+        },
+    ),
+    width=(10, 14),
 )
 
 MEMORY = row(
@@ -534,74 +527,58 @@ NETWORK_AND_CLOCK = row(
     links=(THIS_MACHINE,),
 )
 
-WHAT_RUNS = Row(
+WHAT_RUNS = row(
     "What runs",
-    (
-        Cell(
-            Table(
-                title="Machines",
-                description="Each machine, its kernel and how long it runs. Normal: one kernel on all "
-                "machines of a cluster, except during an upgrade.",
-                unit="none",
-                queries=(
-                    Query(
-                        "max by (cluster, instance, nodename, release, machine) "
-                        f"({machine('node_uname_info')})\n"
-                        "* on (cluster, instance) group_left ()\n"
-                        f"(time() - {per_machine(machine('node_boot_time_seconds'))})"
-                    ),
-                ),
-                columns=headed(
-                    "cluster", "instance", nodename="Host", release="Kernel", machine="Architecture"
-                ),
-                values=(Value("Up for", "s"),),
-                column_links={
-                    "Instance": (
-                        row_link(
-                            "eks_node", "Only this machine", {"cluster": "Cluster", "instance": "Instance"}
-                        ),
-                    ),
-                },
+    Table(
+        title="Machines",
+        description="Each machine, its kernel and how long it runs. Normal: one kernel on all "
+        "machines of a cluster, except during an upgrade.",
+        unit="none",
+        queries=(
+            Query(
+                "max by (cluster, instance, nodename, release, machine) "
+                f"({machine('node_uname_info')})\n"
+                "* on (cluster, instance) group_left ()\n"
+                f"(time() - {per_machine(machine('node_boot_time_seconds'))})"
             ),
-            width=14,
-            height=7,
         ),
-        Cell(
-            Stat(
-                title="Clock synchronised",
-                description="Whether each machine's clock follows a time server. Normal: yes.",
-                unit="none",
-                alerts=("ClockNotSynchronised",),
-                queries=(Query(per_machine(machine("node_timex_sync_status"))),),
-                states={0: State("no", "red"), 1: State("yes", "green")},
-                links=(THIS_MACHINE,),
+        columns=headed("cluster", "instance", nodename="Host", release="Kernel", machine="Architecture"),
+        values=(Value("Up for", "s"),),
+        column_links={
+            "Instance": (
+                row_link("eks_node", "Only this machine", {"cluster": "Cluster", "instance": "Instance"}),
             ),
-            width=5,
-            height=7,
-        ),
-        Cell(
-            Timeseries(
-                title="Restarts of containers",
-                description="How often Kubernetes restarted each container. Normal: 0. The reason of the "
-                f"last one stands in `kubectl describe pod`. {NEEDS_KUBE_STATE_METRICS}",
-                unit="none",
-                alerts=("PodCrashLooping",),
-                queries=(
-                    Query(
-                        on_machine(
-                            "max by (cluster, namespace, pod, container) (increase("
-                            f"kube_pod_container_status_restarts_total{{{CHOSEN_POD}}}[$__rate_interval]))"
-                        ),
-                        CONTAINER_LEGEND,
-                    ),
-                ),
-                draw="bars",
-                links=(THIS_POD,),
-            ),
-            width=5,
-            height=7,
-        ),
+        },
     ),
+    Stat(
+        title="Clock synchronised",
+        description="Whether each machine's clock follows a time server. Normal: yes.",
+        unit="none",
+        alerts=("ClockNotSynchronised",),
+        queries=(Query(per_machine(machine("node_timex_sync_status"))),),
+        states={0: State("no", "red"), 1: State("yes", "green")},
+        links=(THIS_MACHINE,),
+    ),
+    Timeseries(
+        title="Restarts of containers",
+        description="How often Kubernetes restarted each container. Normal: 0. The reason of the "
+        f"last one stands in `kubectl describe pod`. {NEEDS_KUBE_STATE_METRICS}",
+        unit="none",
+        alerts=("PodCrashLooping",),
+        queries=(
+            Query(
+                on_machine(
+                    "max by (cluster, namespace, pod, container) (increase("
+                    f"kube_pod_container_status_restarts_total{{{CHOSEN_POD}}}[$__rate_interval]))"
+                ),
+                CONTAINER_LEGEND,
+            ),
+        ),
+        draw="bars",
+        links=(THIS_POD,),
+    ),
+    width=(14, 5, 5),
+    height=7,
 )
 
 dashboard = Board(

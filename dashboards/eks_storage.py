@@ -2,7 +2,7 @@
 
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.joins import CHOSEN
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, row_link
 from stakewatch.grafana.machines import (
     CLUSTER,
@@ -187,56 +187,49 @@ IS_IT_WELL = row(
     height=5,
 )
 
-WHAT_IS_WRONG = Row(
+WHAT_IS_WRONG = row(
     "What is wrong",
-    (
-        Cell(
-            firing_alerts(
-                "Alerts on volumes and disks of the chosen clusters that fire now",
-                FIRING,
-                "cluster",
-                "persistentvolumeclaim",
-                "device",
-                "instance",
-            ),
-            width=10,
-        ),
-        Cell(
-            Table(
-                title="Claims",
-                description="Each claim with the staking process that uses it: how large it is, how full now "
-                "and in 8 hours at its present pace. Normal: below 0.9 in both. "
-                f"{NEEDS_KUBELET}",
-                unit="none",
-                queries=tuple(
-                    with_process(f"max by ({CLAIM}) ({expression})")
-                    for expression in (
-                        in_namespaces("kubelet_volume_stats_capacity_bytes"),
-                        in_namespaces("volume:used:ratio", EXISTING),
-                        in_namespaces("volume:used_in_8h:ratio", EXISTING),
-                        in_namespaces("volume:inodes_used:ratio", EXISTING),
-                    )
-                ),
-                columns=headed("cluster", "namespace", "persistentvolumeclaim", instance="Process"),
-                values=(
-                    Value("Size", "bytes"),
-                    Value("Used", "percentunit"),
-                    Value("In 8 hours", "percentunit"),
-                    Value("Inodes", "percentunit"),
-                ),
-                column_links={
-                    "Process": (
-                        row_link(
-                            "fleet_overview",
-                            "This process",
-                            {"cluster": "Cluster", "instance": "Process"},
-                        ),
-                    ),
-                },
-            ),
-            width=14,
-        ),
+    firing_alerts(
+        "Alerts on volumes and disks of the chosen clusters that fire now",
+        FIRING,
+        "cluster",
+        "persistentvolumeclaim",
+        "device",
+        "instance",
     ),
+    Table(
+        title="Claims",
+        description="Each claim with the staking process that uses it: how large it is, how full now "
+        "and in 8 hours at its present pace. Normal: below 0.9 in both. "
+        f"{NEEDS_KUBELET}",
+        unit="none",
+        queries=tuple(
+            with_process(f"max by ({CLAIM}) ({expression})")
+            for expression in (
+                in_namespaces("kubelet_volume_stats_capacity_bytes"),
+                in_namespaces("volume:used:ratio", EXISTING),
+                in_namespaces("volume:used_in_8h:ratio", EXISTING),
+                in_namespaces("volume:inodes_used:ratio", EXISTING),
+            )
+        ),
+        columns=headed("cluster", "namespace", "persistentvolumeclaim", instance="Process"),
+        values=(
+            Value("Size", "bytes"),
+            Value("Used", "percentunit"),
+            Value("In 8 hours", "percentunit"),
+            Value("Inodes", "percentunit"),
+        ),
+        column_links={
+            "Process": (
+                row_link(
+                    "fleet_overview",
+                    "This process",
+                    {"cluster": "Cluster", "instance": "Process"},
+                ),
+            ),
+        },
+    ),
+    width=(10, 14),
 )
 
 SPACE = row(
@@ -487,86 +480,76 @@ ANSWERS = row(
     ),
 )
 
-VOLUMES = Row(
+VOLUMES = row(
     "Volumes and claims",
-    (
-        Cell(
-            Table(
-                title="Volumes of claims",
-                description="Which volume each claim has, of which class, and what happens to it when the "
-                "claim is deleted. Normal: Retain. Delete: a claim deleted by mistake takes its chain along. "
-                f"{NEEDS_KUBE_STATE_METRICS}",
-                unit="none",
-                queries=(
-                    Query(
-                        "max by (cluster, namespace, persistentvolumeclaim, storageclass, volumename) ("
-                        f"{in_namespaces('kube_persistentvolumeclaim_info')})\n"
-                        "* on (cluster, volumename) group_left (reclaim_policy, csi_volume_handle)\n"
-                        "max by (cluster, volumename, reclaim_policy, csi_volume_handle) (\n"
-                        f"  label_replace(kube_persistentvolume_info{{{CHOSEN}}}, "
-                        '"volumename", "$1", "persistentvolume", "(.+)")\n'
-                        ")"
-                    ),
-                ),
-                columns=headed(
-                    "cluster",
-                    "namespace",
-                    "persistentvolumeclaim",
-                    storageclass="Class",
-                    csi_volume_handle="Volume",
-                    reclaim_policy="Policy",
-                ),
-                alerts=("PersistentVolumeNotRetained",),
+    Table(
+        title="Volumes of claims",
+        description="Which volume each claim has, of which class, and what happens to it when the "
+        "claim is deleted. Normal: Retain. Delete: a claim deleted by mistake takes its chain along. "
+        f"{NEEDS_KUBE_STATE_METRICS}",
+        unit="none",
+        queries=(
+            Query(
+                "max by (cluster, namespace, persistentvolumeclaim, storageclass, volumename) ("
+                f"{in_namespaces('kube_persistentvolumeclaim_info')})\n"
+                "* on (cluster, volumename) group_left (reclaim_policy, csi_volume_handle)\n"
+                "max by (cluster, volumename, reclaim_policy, csi_volume_handle) (\n"
+                f"  label_replace(kube_persistentvolume_info{{{CHOSEN}}}, "
+                '"volumename", "$1", "persistentvolume", "(.+)")\n'
+                ")"
             ),
-            width=12,
         ),
-        Cell(
-            Timeseries(
-                title="Claims by phase",
-                description="Claims of the chosen namespaces by phase. Normal: Bound. Pending: no volume "
-                f"could be made, often for want of room in a zone. {NEEDS_KUBE_STATE_METRICS}",
-                unit="none",
-                queries=(
-                    Query(
-                        f"sum by (cluster, phase) (max by ({CLAIM}, phase) ("
-                        f"{in_namespaces('kube_persistentvolumeclaim_status_phase')})) > 0",
-                        "{{cluster}} {{phase}}",
-                    ),
-                ),
-                stack=True,
-            ),
-            width=6,
+        columns=headed(
+            "cluster",
+            "namespace",
+            "persistentvolumeclaim",
+            storageclass="Class",
+            csi_volume_handle="Volume",
+            reclaim_policy="Policy",
         ),
-        Cell(
-            Timeseries(
-                title="Calls to EC2 that fail",
-                description="Calls of the EBS driver to EC2 that failed or were throttled, and volumes that "
-                "do not come off a machine. Normal: 0. Otherwise a pod that moves waits for its volume. "
-                "Needs the metrics of the driver's controller.",
-                unit="none",
-                queries=(
-                    Query(
-                        "sum by (cluster, request) (increase("
-                        f"{in_clusters('aws_ebs_csi_api_request_errors_total')}[$__rate_interval]))",
-                        "{{request}} failed",
-                    ),
-                    Query(
-                        "sum by (cluster, operation_name) (increase("
-                        f"{in_clusters('aws_ebs_csi_api_request_throttles_total')}[$__rate_interval]))",
-                        "{{operation_name}} throttled",
-                    ),
-                    Query(
-                        "sum by (cluster, volume_id) (increase("
-                        f"{in_clusters('aws_ebs_csi_ec2_detach_pending_seconds_total')}[$__rate_interval]))",
-                        "{{volume_id}} seconds coming off",
-                    ),
-                ),
-                draw="bars",
-                no_value="none, or not told",
-            ),
-            width=6,
-        ),
+        alerts=("PersistentVolumeNotRetained",),
     ),
+    Timeseries(
+        title="Claims by phase",
+        description="Claims of the chosen namespaces by phase. Normal: Bound. Pending: no volume "
+        f"could be made, often for want of room in a zone. {NEEDS_KUBE_STATE_METRICS}",
+        unit="none",
+        queries=(
+            Query(
+                f"sum by (cluster, phase) (max by ({CLAIM}, phase) ("
+                f"{in_namespaces('kube_persistentvolumeclaim_status_phase')})) > 0",
+                "{{cluster}} {{phase}}",
+            ),
+        ),
+        stack=True,
+    ),
+    Timeseries(
+        title="Calls to EC2 that fail",
+        description="Calls of the EBS driver to EC2 that failed or were throttled, and volumes that "
+        "do not come off a machine. Normal: 0. Otherwise a pod that moves waits for its volume. "
+        "Needs the metrics of the driver's controller.",
+        unit="none",
+        queries=(
+            Query(
+                "sum by (cluster, request) (increase("
+                f"{in_clusters('aws_ebs_csi_api_request_errors_total')}[$__rate_interval]))",
+                "{{request}} failed",
+            ),
+            Query(
+                "sum by (cluster, operation_name) (increase("
+                f"{in_clusters('aws_ebs_csi_api_request_throttles_total')}[$__rate_interval]))",
+                "{{operation_name}} throttled",
+            ),
+            Query(
+                "sum by (cluster, volume_id) (increase("
+                f"{in_clusters('aws_ebs_csi_ec2_detach_pending_seconds_total')}[$__rate_interval]))",
+                "{{volume_id}} seconds coming off",
+            ),
+        ),
+        draw="bars",
+        no_value="none, or not told",
+    ),
+    width=(12, 6, 6),
 )
 
 dashboard = Board(

@@ -11,7 +11,7 @@ from stakewatch.grafana.geth import (
     value_queries,
 )
 from stakewatch.grafana.joins import CHOSEN, either, newest
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link
 from stakewatch.grafana.panels import Gauge, Panel, Stat, State, Timeseries
 from stakewatch.grafana.queries import Query
@@ -555,7 +555,7 @@ RESTARTS = Timeseries(
     draw="bars",
 )
 
-WHAT_RUNS = Row("What runs", (Cell(BUILD_INFO, width=16, height=7), Cell(RESTARTS, width=8, height=7)))
+WHAT_RUNS = row("What runs", BUILD_INFO, RESTARTS, width=(16, 8), height=7)
 
 dashboard = Board(
     uid="geth_node",

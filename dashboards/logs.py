@@ -127,25 +127,17 @@ IS_IT_WELL = row(
     height=5,
 )
 
-WHAT_IS_WRONG = Row(
+WHAT_IS_WRONG = row(
     "What is wrong",
-    (
-        Cell(
-            firing_alerts("Alerts on what logs tell that fire now", FIRING, "cluster", "instance", "pod"),
-            width=10,
-            height=9,
-        ),
-        Cell(
-            Logs(
-                title="Lines of known errors in full",
-                description="Lines that are known as an error of a class, the newest first; a click on one "
-                f"shows its fields. Normal: none. {NEEDS_LOKI}",
-                queries=(LogQuery(f"{lines(NO_FLOODS)} {CLASSIFIED}", ""),),
-            ),
-            width=14,
-            height=9,
-        ),
+    firing_alerts("Alerts on what logs tell that fire now", FIRING, "cluster", "instance", "pod"),
+    Logs(
+        title="Lines of known errors in full",
+        description="Lines that are known as an error of a class, the newest first; a click on one "
+        f"shows its fields. Normal: none. {NEEDS_LOKI}",
+        queries=(LogQuery(f"{lines(NO_FLOODS)} {CLASSIFIED}", ""),),
     ),
+    width=(10, 14),
+    height=9,
 )
 
 ERRORS = row(

@@ -3,7 +3,7 @@
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_network
 from stakewatch.grafana.joins import CHOSEN, newest
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link
 from stakewatch.grafana.panels import Heatmap, Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
@@ -447,39 +447,29 @@ ALERTING = row(
     ),
 )
 
-WHAT_RUNS = Row(
+WHAT_RUNS = row(
     "What runs",
-    (
-        Cell(
-            Table(
-                title="Versions",
-                description="Version of each exporter. Normal: one version.",
-                unit="none",
-                queries=(Query(per_network(itself("build_info"), "instance", "version", "revision")),),
-                columns={
-                    "network": "Network",
-                    "instance": "Exporter",
-                    "version": "Version",
-                    "revision": "Revision",
-                },
-            ),
-            width=12,
-            height=6,
-        ),
-        Cell(
-            Table(
-                title="Prometheus",
-                description=f"Version of each Prometheus. Normal: one version. {NEEDS_ITS_OWN}",
-                unit="none",
-                queries=(
-                    Query(f"max by (cluster, instance, version) ({in_cluster('prometheus_build_info')})"),
-                ),
-                columns=headed("cluster", "instance", "version"),
-            ),
-            width=12,
-            height=6,
-        ),
+    Table(
+        title="Versions",
+        description="Version of each exporter. Normal: one version.",
+        unit="none",
+        queries=(Query(per_network(itself("build_info"), "instance", "version", "revision")),),
+        columns={
+            "network": "Network",
+            "instance": "Exporter",
+            "version": "Version",
+            "revision": "Revision",
+        },
     ),
+    Table(
+        title="Prometheus",
+        description=f"Version of each Prometheus. Normal: one version. {NEEDS_ITS_OWN}",
+        unit="none",
+        queries=(Query(f"max by (cluster, instance, version) ({in_cluster('prometheus_build_info')})"),),
+        columns=headed("cluster", "instance", "version"),
+    ),
+    width=12,
+    height=6,
 )
 
 dashboard = Board(

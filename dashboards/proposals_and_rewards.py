@@ -22,7 +22,7 @@ from stakewatch.grafana.groups import (
     since,
     total,
 )
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, chosen_link
 from stakewatch.grafana.panels import Stat, Timeseries
 from stakewatch.grafana.queries import Query
@@ -135,24 +135,20 @@ IS_IT_WELL = row(
     height=5,
 )
 
-WHAT_IS_WRONG = Row(
+WHAT_IS_WRONG = row(
     "What is wrong, and what comes next",
-    (
-        Cell(
-            firing_alerts(
-                "Alerts on proposals, sync committees and relays that fire now",
-                FIRING,
-                "group",
-                "validator_client",
-                "beacon_node",
-                "instance",
-                normal="none, or the information that a duty comes",
-            ),
-            width=12,
-        ),
-        Cell(NEXT_DUTIES, width=6),
-        Cell(EXPECTED_TIME, width=6),
+    firing_alerts(
+        "Alerts on proposals, sync committees and relays that fire now",
+        FIRING,
+        "group",
+        "validator_client",
+        "beacon_node",
+        "instance",
+        normal="none, or the information that a duty comes",
     ),
+    NEXT_DUTIES,
+    EXPECTED_TIME,
+    width=(12, 6, 6),
 )
 
 PROPOSING = row(

@@ -3,7 +3,7 @@
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_group, per_network
 from stakewatch.grafana.joins import Process, newest
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, row_link
 from stakewatch.grafana.node_panels import healthy_over_time
 from stakewatch.grafana.nodes import answers
@@ -131,53 +131,40 @@ IS_IT_WELL = row(
     height=5,
 )
 
-WHO_IS_TO_BLAME = Row(
+WHO_IS_TO_BLAME = row(
     "Which node is to blame?",
-    (
-        Cell(
-            Timeseries(
-                title="Keys not earning by beacon node",
-                description="Share of the keys behind each beacon node that earned nothing in two epochs. "
-                "Normal: all near 0. One line up: that node. All lines up: the network, or something that "
-                "all nodes share.",
-                unit="percentunit",
-                queries=(Query(SHARE_NOT_EARNING, "{{beacon_node}}"),),
-                maximum=1,
-            ),
-            width=12,
-        ),
-        Cell(
-            Timeseries(
-                title="Behind the clock",
-                description="Slots between the clock and the head of each beacon node. Normal: 0 or 1. A "
-                "node that climbs before its keys stop earning is the cause.",
-                unit="suffix: slots",
-                alerts=("BeaconNodeBehindClock",),
-                queries=(Query(newest(BEACON.series("stakewatch_beacon_sync_distance_slots"))),),
-                links=(THIS_NODE,),
-            ),
-            width=12,
-        ),
-        Cell(
-            healthy_over_time(
-                BEACON,
-                "Healthy over time",
-                "Whether each beacon node passes all checks of the exporter. Normal: all green.",
-                THIS_NODE,
-            ),
-            width=12,
-        ),
-        Cell(
-            firing_alerts(
-                "Alerts that name the chosen beacon nodes as their own or as their cause",
-                FIRING,
-                "beacon_node",
-                "validator_client",
-                "group",
-            ),
-            width=12,
-        ),
+    Timeseries(
+        title="Keys not earning by beacon node",
+        description="Share of the keys behind each beacon node that earned nothing in two epochs. "
+        "Normal: all near 0. One line up: that node. All lines up: the network, or something that "
+        "all nodes share.",
+        unit="percentunit",
+        queries=(Query(SHARE_NOT_EARNING, "{{beacon_node}}"),),
+        maximum=1,
     ),
+    Timeseries(
+        title="Behind the clock",
+        description="Slots between the clock and the head of each beacon node. Normal: 0 or 1. A "
+        "node that climbs before its keys stop earning is the cause.",
+        unit="suffix: slots",
+        alerts=("BeaconNodeBehindClock",),
+        queries=(Query(newest(BEACON.series("stakewatch_beacon_sync_distance_slots"))),),
+        links=(THIS_NODE,),
+    ),
+    healthy_over_time(
+        BEACON,
+        "Healthy over time",
+        "Whether each beacon node passes all checks of the exporter. Normal: all green.",
+        THIS_NODE,
+    ),
+    firing_alerts(
+        "Alerts that name the chosen beacon nodes as their own or as their cause",
+        FIRING,
+        "beacon_node",
+        "validator_client",
+        "group",
+    ),
+    width=12,
 )
 
 ATTESTATIONS = row(
@@ -228,101 +215,86 @@ ATTESTATIONS = row(
     width=12,
 )
 
-WHO_USES_IT = Row(
+WHO_USES_IT = row(
     "Who uses which node, and what stands in?",
-    (
-        Cell(
-            Table(
-                title="Groups behind each beacon node",
-                description="Each group with its client, its primary beacon node, and how many of its keys "
-                "are active and do not earn. Normal: none that does not earn.",
-                unit="none",
-                queries=(Query(ACTIVE), Query(NOT_EARNING)),
-                columns=headed("network", "beacon_node", "validator_client", "group"),
-                values=(Value("Active", "none"), Value("Not earning", "none")),
-                column_links={"Group": (ITS_GROUPS,)},
-            ),
-            width=12,
-        ),
-        Cell(
-            Table(
-                title="Primary and backup",
-                description="Beacon nodes of each validator client as configured, and which one is in use. "
-                "Normal: the primary. `assumed`: the client does not tell, so the first healthy node is "
-                "taken.",
-                unit="none",
-                queries=(
-                    Query(
-                        f"{topology('stakewatch_topology_info', 'priority')}\n"
-                        f"* on (network, {', '.join(LINK)}) group_left (source)\n"
-                        f"topk by (network, {', '.join(LINK)}) "
-                        f"(1, {topology('stakewatch_topology_active', 'source')})"
-                    ),
-                ),
-                columns=headed("network", "validator_client", "beacon_node", "priority", "source"),
-                values=(Value("In use", "bool_yes_no"),),
-            ),
-            width=12,
-        ),
-        Cell(
-            Table(
-                title="Pairs",
-                description="The execution node of each beacon node, as configured, and where the beacon "
-                "node runs. Normal: a backup in another zone, with another implementation than the primary.",
-                unit="none",
-                alerts=(
-                    "SharedBeaconPairColocated",
-                    "SharedBeaconPairDiffers",
-                    "SharedBeaconPairMaintainedTogether",
-                ),
-                queries=(
-                    Query(
-                        "max by (cluster, network, instance, implementation, execution_node) "
-                        f"({BEACON.series('stakewatch_beacon_execution_pair_info')})\n"
-                        "* on (cluster, instance) group_left (machine, zone)\n"
-                        "topk by (cluster, instance) (1, max by (cluster, instance, machine, zone) "
-                        f"({BEACON.series('stakewatch_node_location_info')}))"
-                    ),
-                ),
-                columns={
-                    "cluster": "Cluster",
-                    "instance": "Beacon",
-                    "implementation": "Implementation",
-                    "execution_node": "Execution",
-                    "machine": "Machine",
-                    "zone": "Zone",
-                },
-                column_links={
-                    "Execution": (
-                        row_link(
-                            "fleet_overview",
-                            "This execution node",
-                            {"cluster": "Cluster", "instance": "Execution"},
-                        ),
-                    ),
-                },
-            ),
-            width=12,
-        ),
-        Cell(
-            Timeseries(
-                title="Earned per key and hour by group",
-                description="Consensus rewards of an average key of each group at the pace of the last "
-                "hour. Normal: one line for all groups, about 100,000 gwei for 32 ETH on mainnet.",
-                unit="suffix: gwei",
-                queries=(
-                    Query(
-                        f"{per_group(EARNED_PER_SECOND)} * 3600\n"
-                        f"/ on (network, group) group_right ()\n"
-                        f"{ACTIVE}",
-                        "{{beacon_node}} {{group}}",
-                    ),
-                ),
-                minimum=None,
-            ),
-            width=12,
-        ),
+    Table(
+        title="Groups behind each beacon node",
+        description="Each group with its client, its primary beacon node, and how many of its keys "
+        "are active and do not earn. Normal: none that does not earn.",
+        unit="none",
+        queries=(Query(ACTIVE), Query(NOT_EARNING)),
+        columns=headed("network", "beacon_node", "validator_client", "group"),
+        values=(Value("Active", "none"), Value("Not earning", "none")),
+        column_links={"Group": (ITS_GROUPS,)},
     ),
+    Table(
+        title="Primary and backup",
+        description="Beacon nodes of each validator client as configured, and which one is in use. "
+        "Normal: the primary. `assumed`: the client does not tell, so the first healthy node is "
+        "taken.",
+        unit="none",
+        queries=(
+            Query(
+                f"{topology('stakewatch_topology_info', 'priority')}\n"
+                f"* on (network, {', '.join(LINK)}) group_left (source)\n"
+                f"topk by (network, {', '.join(LINK)}) "
+                f"(1, {topology('stakewatch_topology_active', 'source')})"
+            ),
+        ),
+        columns=headed("network", "validator_client", "beacon_node", "priority", "source"),
+        values=(Value("In use", "bool_yes_no"),),
+    ),
+    Table(
+        title="Pairs",
+        description="The execution node of each beacon node, as configured, and where the beacon "
+        "node runs. Normal: a backup in another zone, with another implementation than the primary.",
+        unit="none",
+        alerts=(
+            "SharedBeaconPairColocated",
+            "SharedBeaconPairDiffers",
+            "SharedBeaconPairMaintainedTogether",
+        ),
+        queries=(
+            Query(
+                "max by (cluster, network, instance, implementation, execution_node) "
+                f"({BEACON.series('stakewatch_beacon_execution_pair_info')})\n"
+                "* on (cluster, instance) group_left (machine, zone)\n"
+                "topk by (cluster, instance) (1, max by (cluster, instance, machine, zone) "
+                f"({BEACON.series('stakewatch_node_location_info')}))"
+            ),
+        ),
+        columns={
+            "cluster": "Cluster",
+            "instance": "Beacon",
+            "implementation": "Implementation",
+            "execution_node": "Execution",
+            "machine": "Machine",
+            "zone": "Zone",
+        },
+        column_links={
+            "Execution": (
+                row_link(
+                    "fleet_overview",
+                    "This execution node",
+                    {"cluster": "Cluster", "instance": "Execution"},
+                ),
+            ),
+        },
+    ),
+    Timeseries(
+        title="Earned per key and hour by group",
+        description="Consensus rewards of an average key of each group at the pace of the last "
+        "hour. Normal: one line for all groups, about 100,000 gwei for 32 ETH on mainnet.",
+        unit="suffix: gwei",
+        queries=(
+            Query(
+                f"{per_group(EARNED_PER_SECOND)} * 3600\n/ on (network, group) group_right ()\n{ACTIVE}",
+                "{{beacon_node}} {{group}}",
+            ),
+        ),
+        minimum=None,
+    ),
+    width=12,
 )
 
 dashboard = Board(

@@ -135,25 +135,20 @@ IS_IT_WELL = row(
     height=5,
 )
 
-WHAT_IS_WRONG = Row(
+WHAT_IS_WRONG = row(
     "What is wrong, and what not to do",
-    (
-        Cell(
-            firing_alerts(
-                "Alerts on slashing, keys in the wrong place and exits that fire now",
-                FIRING,
-                "group",
-                "validator_index",
-                "validator_client",
-                "instance",
-            ),
-            width=14,
-        ),
-        Cell(
-            Text(
-                title="Before you touch anything",
-                description="Normal: nothing of this is needed.",
-                content="""Better be down than slashed: an offline key loses little, one that signs twice
+    firing_alerts(
+        "Alerts on slashing, keys in the wrong place and exits that fire now",
+        FIRING,
+        "group",
+        "validator_index",
+        "validator_client",
+        "instance",
+    ),
+    Text(
+        title="Before you touch anything",
+        description="Normal: nothing of this is needed.",
+        content="""Better be down than slashed: an offline key loses little, one that signs twice
 its stake.
 
 1. **Start nothing.** No second validator client, no restored backup, no fail-over.
@@ -161,10 +156,8 @@ its stake.
 3. **Find the second signer**: old machines, backups that were started, other clusters, another operator.
 4. Move slashing protection (EIP-3076) along with a key, and let three epochs pass before it signs elsewhere.
 """,
-            ),
-            width=10,
-        ),
     ),
+    width=(14, 10),
 )
 
 WHERE_KEYS_ARE = Row(

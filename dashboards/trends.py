@@ -149,48 +149,29 @@ IS_IT_WELL = row(
     height=5,
 )
 
-ALERTS = Row(
+ALERTS = row(
     "Which alerts keep us busy?",
-    (
-        Cell(
-            Table(
-                title="Alerts by the time that they fired",
-                description="The 20 alerts that fired longest in the time range, over all that they fired "
-                "for. Normal: short. An alert that nobody acted on for days: mend the cause, or change its "
-                "threshold in stakewatch.yaml.",
-                unit="h",
-                queries=(
-                    Query(
-                        f"topk(20, sum by (alertname, severity) (sum_over_time({ALL_ALERTS}{RANGE}))) / 60"
-                    ),
-                ),
-                columns=headed("alertname", "severity"),
-                value="Hours",
-                no_value="none fired",
-            ),
-            width=8,
-            height=9,
-        ),
-        Cell(
-            Timeseries(
-                title="Hours of alerts by day",
-                description="For how many hours alerts fired in the day before each point, by severity, "
-                "added up over all of them. Normal: near 0; falling from month to month.",
-                unit="h",
-                queries=(
-                    Query(f"sum by (severity) (sum_over_time({ALL_ALERTS}{DAY})) / 60", "{{severity}}"),
-                ),
-                no_value="none fired",
-            ),
-            width=8,
-            height=9,
-        ),
-        Cell(
-            firing_alerts("Critical alerts that fire now", FIRING, "instance"),
-            width=8,
-            height=9,
-        ),
+    Table(
+        title="Alerts by the time that they fired",
+        description="The 20 alerts that fired longest in the time range, over all that they fired "
+        "for. Normal: short. An alert that nobody acted on for days: mend the cause, or change its "
+        "threshold in stakewatch.yaml.",
+        unit="h",
+        queries=(Query(f"topk(20, sum by (alertname, severity) (sum_over_time({ALL_ALERTS}{RANGE}))) / 60"),),
+        columns=headed("alertname", "severity"),
+        value="Hours",
+        no_value="none fired",
     ),
+    Timeseries(
+        title="Hours of alerts by day",
+        description="For how many hours alerts fired in the day before each point, by severity, "
+        "added up over all of them. Normal: near 0; falling from month to month.",
+        unit="h",
+        queries=(Query(f"sum by (severity) (sum_over_time({ALL_ALERTS}{DAY})) / 60", "{{severity}}"),),
+        no_value="none fired",
+    ),
+    firing_alerts("Critical alerts that fire now", FIRING, "instance"),
+    height=9,
 )
 
 KEYS = row(

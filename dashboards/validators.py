@@ -23,7 +23,7 @@ from stakewatch.grafana.groups import (
     share_of,
     total,
 )
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
 from stakewatch.grafana.panels import Stat, Timeseries
 from stakewatch.grafana.queries import Query
@@ -108,76 +108,61 @@ IS_IT_WELL = row(
     height=5,
 )
 
-WHAT_IS_WRONG = Row(
+WHAT_IS_WRONG = row(
     "What is wrong, and who is to blame",
-    (
-        Cell(
-            firing_alerts(
-                "Alerts that fire for keys of the chosen groups now",
-                FIRING,
-                "group",
-                "validator_index",
-                "validator_client",
-                "beacon_node",
-            ),
-            width=12,
-        ),
-        Cell(
-            Table(
-                title="Groups",
-                description="Each group with its validator client and that client's primary beacon node. "
-                "Normal: no key that does not earn. Several groups of one beacon node that do not earn: look "
-                "at that node.",
-                unit="none",
-                queries=(
-                    Query(f"{ACTIVE}\n{WITH_CAUSE}"),
-                    Query(f"{NOT_EARNING}\n{WITH_CAUSE}"),
-                ),
-                columns=headed("network", "group", "validator_client", "beacon_node"),
-                values=(Value("Active", "none"), Value("Not earning", "none")),
-                column_links={
-                    "Group": (
-                        row_link("validators", "Only this group", {"network": "Network", "group": "Group"}),
-                    ),
-                    "Beacon": (row_link("fleet_overview", "This beacon node", {"instance": "Beacon"}),),
-                    "Client": (row_link("fleet_overview", "This validator client", {"instance": "Client"}),),
-                },
-            ),
-            width=12,
-        ),
-        Cell(
-            Timeseries(
-                title="Not earning by group",
-                description="Active keys of each group that earned nothing in the last two settled epochs. "
-                "Normal: none. All of a group: its client or beacon node; some of each: the network.",
-                unit="none",
-                queries=(Query(NOT_EARNING, GROUP_LEGEND),),
-                alerts=("ValidatorGroupNotEarning",),
-                links=(THIS_GROUP,),
-            ),
-            width=12,
-        ),
-        Cell(
-            Timeseries(
-                title="Their beacon nodes behind the clock",
-                description="Slots between the clock and the head of the beacon nodes that the chosen groups "
-                "use first. Normal: 0 or 1. A node that climbs as its groups stop earning is the cause.",
-                unit="suffix: slots",
-                alerts=("BeaconNodeBehindClock",),
-                queries=(
-                    Query(
-                        "max by (network, cluster, instance) (\n"
-                        '  stakewatch_beacon_sync_distance_slots{network=~"$network"}\n'
-                        ")\n"
-                        "and on (network, instance)\n"
-                        f'label_replace({CAUSE}, "instance", "$1", "beacon_node", "(.+)")'
-                    ),
-                ),
-                links=(THIS_BEACON_NODE,),
-            ),
-            width=12,
-        ),
+    firing_alerts(
+        "Alerts that fire for keys of the chosen groups now",
+        FIRING,
+        "group",
+        "validator_index",
+        "validator_client",
+        "beacon_node",
     ),
+    Table(
+        title="Groups",
+        description="Each group with its validator client and that client's primary beacon node. "
+        "Normal: no key that does not earn. Several groups of one beacon node that do not earn: look "
+        "at that node.",
+        unit="none",
+        queries=(
+            Query(f"{ACTIVE}\n{WITH_CAUSE}"),
+            Query(f"{NOT_EARNING}\n{WITH_CAUSE}"),
+        ),
+        columns=headed("network", "group", "validator_client", "beacon_node"),
+        values=(Value("Active", "none"), Value("Not earning", "none")),
+        column_links={
+            "Group": (row_link("validators", "Only this group", {"network": "Network", "group": "Group"}),),
+            "Beacon": (row_link("fleet_overview", "This beacon node", {"instance": "Beacon"}),),
+            "Client": (row_link("fleet_overview", "This validator client", {"instance": "Client"}),),
+        },
+    ),
+    Timeseries(
+        title="Not earning by group",
+        description="Active keys of each group that earned nothing in the last two settled epochs. "
+        "Normal: none. All of a group: its client or beacon node; some of each: the network.",
+        unit="none",
+        queries=(Query(NOT_EARNING, GROUP_LEGEND),),
+        alerts=("ValidatorGroupNotEarning",),
+        links=(THIS_GROUP,),
+    ),
+    Timeseries(
+        title="Their beacon nodes behind the clock",
+        description="Slots between the clock and the head of the beacon nodes that the chosen groups "
+        "use first. Normal: 0 or 1. A node that climbs as its groups stop earning is the cause.",
+        unit="suffix: slots",
+        alerts=("BeaconNodeBehindClock",),
+        queries=(
+            Query(
+                "max by (network, cluster, instance) (\n"
+                '  stakewatch_beacon_sync_distance_slots{network=~"$network"}\n'
+                ")\n"
+                "and on (network, instance)\n"
+                f'label_replace({CAUSE}, "instance", "$1", "beacon_node", "(.+)")'
+            ),
+        ),
+        links=(THIS_BEACON_NODE,),
+    ),
+    width=12,
 )
 
 EARNING = row(

@@ -36,14 +36,19 @@ class Row:
 def row(
     title: str,
     *panels: Panel,
-    width: int = 8,
+    width: int | tuple[int, ...] = 8,
     height: int = 8,
     collapsed: bool = False,
     links: tuple[Mapping[str, object], ...] = (),
 ) -> Row:
-    """Return a row whose panels all have one size, and `links` where they have none of their own."""
+    """Return a row of panels of one height, and one width or a width each.
+
+    `links` are those of the panels that have none of their own.
+    """
     linked = (replace(panel, links=panel.links or links) for panel in panels)
-    return Row(title, tuple(Cell(panel, width, height) for panel in linked), collapsed=collapsed)
+    widths = (width,) * len(panels) if isinstance(width, int) else width
+    cells = tuple(Cell(panel, wide, height) for panel, wide in zip(linked, widths, strict=True))
+    return Row(title, cells, collapsed=collapsed)
 
 
 def place(rows: Sequence[Row], setting: Setting) -> list[dict[str, object]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from stakewatch.grafana.joins import CHOSEN, Process, either, newest
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import Row, row
 from stakewatch.grafana.links import board_link
 from stakewatch.grafana.nodes import answers, first_of, peers_of_beacon, peers_of_execution
 from stakewatch.grafana.panels import Gauge, Panel, Stat, State, StateTimeline, Timeseries
@@ -260,42 +260,32 @@ def resources(
 
 def what_runs(process: Process, start: tuple[str, ...] = ("process_start_time_seconds",)) -> Row:
     """Return the versions, by the exporter, and the age of the processes: `start` are Unix seconds."""
-    return Row(
+    return row(
         "What runs",
-        (
-            Cell(
-                Table(
-                    title="Versions",
-                    description="What runs where. Normal: one version of an implementation, except during an "
-                    "upgrade.",
-                    unit="none",
-                    alerts=("ClientVersionOutdated", "ClientVersionsDrift"),
-                    queries=(
-                        Query(
-                            "max by (cluster, network, instance, implementation, version) "
-                            f"({process.series('stakewatch_node_info')})"
-                        ),
-                    ),
-                    columns=headed("cluster", "network", "instance", "implementation", "version"),
+        Table(
+            title="Versions",
+            description="What runs where. Normal: one version of an implementation, except during an "
+            "upgrade.",
+            unit="none",
+            alerts=("ClientVersionOutdated", "ClientVersionsDrift"),
+            queries=(
+                Query(
+                    "max by (cluster, network, instance, implementation, version) "
+                    f"({process.series('stakewatch_node_info')})"
                 ),
-                width=16,
-                height=7,
             ),
-            Cell(
-                Stat(
-                    title="Up for",
-                    description="Time since the process started. Normal: since the last upgrade.",
-                    unit="s",
-                    queries=(
-                        Query("time() - (" + first_of(*(process.series(name) for name in start)) + ")"),
-                    ),
-                    colour="none",
-                    decimals=0,
-                ),
-                width=8,
-                height=7,
-            ),
+            columns=headed("cluster", "network", "instance", "implementation", "version"),
         ),
+        Stat(
+            title="Up for",
+            description="Time since the process started. Normal: since the last upgrade.",
+            unit="s",
+            queries=(Query("time() - (" + first_of(*(process.series(name) for name in start)) + ")"),),
+            colour="none",
+            decimals=0,
+        ),
+        width=(16, 8),
+        height=7,
     )
 
 
