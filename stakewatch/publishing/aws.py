@@ -22,6 +22,7 @@ from stakewatch.errors import StakewatchError
 from stakewatch.publishing.differences import shown_line
 from stakewatch.publishing.pace import Pace
 from stakewatch.publishing.target import Report, UnusableTargetError
+from stakewatch.publishing.tls import tls_failure
 
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 30
@@ -304,10 +305,7 @@ def _unreached(error: Exception, operation: str, where: str) -> AwsError:
         what = "the request could not be sent"
         mend = "do the AWS_… variables or the profile hold a line break or other stray characters?"
     elif isinstance(error, botocore_errors.SSLError):
-        what, mend = (
-            f"no secure connection: {said}",
-            "a proxy in between? AWS_CA_BUNDLE names its certificate",
-        )
+        what, mend = tls_failure(error, variable="AWS_CA_BUNDLE")
     else:
         what = f"no connection: {said}"
         mend = "is the region right and does the service exist there? Is the network, or its proxy, up?"

@@ -2,6 +2,7 @@
 
 import email.utils
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from stakewatch.bundle.http_access import Bearer, is_loopback
 from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.target import UnusableTargetError
+from stakewatch.publishing.tls import tls_failure
 
 Json = Any
 
+_AUTHORITIES = "REQUESTS_CA_BUNDLE"
 _CONNECT_SECONDS = 10.0
 _LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
@@ -131,6 +134,8 @@ class JsonApi:
         self._session = requests.Session()
         # What runs on this machine is asked directly, whatever proxy the environment names.
         self._session.trust_env = not is_loopback(urlsplit(url).hostname)
+        # Authorities of the user's own hold there too.
+        self._session.verify = os.environ.get(_AUTHORITIES) or True
         # A session of the server's own would outlive the token.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -214,11 +219,8 @@ class JsonApi:
             )
         said = plain(getattr(cause, "strerror", None) or str(cause))
         if isinstance(error, requests.exceptions.SSLError):
-            return UnusableApiError(
-                f"TLS failed: {said}",
-                where=where,
-                mend="is it https? For an authority of your own set REQUESTS_CA_BUNDLE to its certificate",
-            )
+            what, mend = tls_failure(error, variable=_AUTHORITIES)
+            return UnusableApiError(what, where=where, mend=mend)
         if isinstance(error, requests.exceptions.ChunkedEncodingError | _TooLargeError):
             return ApiError(f"its answer cannot be read: {said}", where=where, mend="ask again")
         return UnusableApiError(
