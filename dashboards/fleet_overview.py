@@ -1,5 +1,6 @@
 """The whole fleet: does everything work, and if not, on which node, group or machine to look."""
 
+from stakewatch.grafana import usage
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_group, per_network
 from stakewatch.grafana.joins import CHOSEN, Process, either, newest
@@ -283,7 +284,6 @@ EXECUTION_NODES = row(
     links=(THIS_NODE,),
 )
 
-MEMORY_OF_CONTAINER = ALL.of_container(f"container:memory_used:ratio{{{CHOSEN}}}")
 
 RESOURCES = row(
     "Resources",
@@ -293,7 +293,7 @@ RESOURCES = row(
         "container is killed. The dashed line is the alert's threshold. Absent off Kubernetes and without "
         "a limit.",
         unit="percentunit",
-        queries=(Query(newest(MEMORY_OF_CONTAINER)),),
+        queries=(Query(newest(usage.memory_of_limit(ALL))),),
         alerts=("ContainerMemoryHigh",),
         links=(THIS_NODE,),
     ),
@@ -305,12 +305,7 @@ RESOURCES = row(
         queries=(
             Query(
                 either(
-                    newest(
-                        ALL.of_container(
-                            "sum by (cluster, namespace, pod, container) (rate("
-                            f'container_cpu_usage_seconds_total{{{CHOSEN},container!=""}}[$__rate_interval]))'
-                        )
-                    ),
+                    newest(usage.cpu_of_container(ALL)),
                     newest(f"rate({ALL.series('process_cpu_seconds_total')}[$__rate_interval])"),
                 )
             ),

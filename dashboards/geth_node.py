@@ -1,5 +1,6 @@
 """One Geth node: is it well, and if not, why not."""
 
+from stakewatch.grafana import usage
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.geth import (
     GETH,
@@ -10,29 +11,23 @@ from stakewatch.grafana.geth import (
     share,
     value_queries,
 )
-from stakewatch.grafana.joins import CHOSEN, either, newest
+from stakewatch.grafana.joins import CHOSEN, newest
 from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link
-from stakewatch.grafana.panels import Gauge, Panel, Stat, State, Timeseries
+from stakewatch.grafana.node_panels import (
+    api_answers,
+    disk_now,
+    memory_now,
+    memory_of_limit_over_time,
+    new_blocks,
+)
+from stakewatch.grafana.nodes import peers_of_execution
+from stakewatch.grafana.panels import Panel, Stat, Timeseries
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.sections import what_is_wrong
 from stakewatch.grafana.tables import Table, headed
 from stakewatch.grafana.thresholds import steps
 from stakewatch.grafana.variables import contract_variables
-
-MEMORY_OF_CONTAINER = GETH.of_container(f"container:memory_used:ratio{{{CHOSEN}}}")
-MEMORY_OF_MACHINE = GETH.of_machine(
-    f"(1 - node_memory_MemAvailable_bytes{{{CHOSEN}}} / node_memory_MemTotal_bytes{{{CHOSEN}}})"
-)
-REAL_FILESYSTEM = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|fuse.*"'
-FULLEST_FILESYSTEM = GETH.of_machine(
-    f"max by (cluster, instance) (1 - node_filesystem_avail_bytes{{{CHOSEN},{REAL_FILESYSTEM}}}"
-    f" / node_filesystem_size_bytes{{{CHOSEN},{REAL_FILESYSTEM}}})"
-)
-FULLEST_VOLUME = GETH.of_volume(
-    f"kubelet_volume_stats_used_bytes{{{CHOSEN}}} / kubelet_volume_stats_capacity_bytes{{{CHOSEN}}}"
-)
-PEERS = either(newest(GETH.series("stakewatch_node_peers")), newest(GETH.series("p2p_peers")))
 
 THIS_NODE = board_link("geth_node", "Only this node", ("cluster", "instance"))
 
@@ -48,70 +43,30 @@ def engine(outcome: str, *matchers: str) -> str:
     )
 
 
-ANSWERS = Stat(
-    title="Answers",
-    description="Whether the node's API answers the exporter, or its metrics port answers Prometheus "
-    "where no exporter watches it. Normal: up.",
-    unit="none",
-    queries=(Query(either(newest(GETH.series("stakewatch_node_up")), newest(GETH.series("up")))),),
-    alerts=("ExecutionNodeDown",),
-    states={0: State("Down", "red"), 1: State("Up", "green")},
-    no_value="unknown",
-    links=(THIS_NODE,),
-)
-
-NEW_BLOCKS = Stat(
-    title="New blocks in 5 min",
-    description="How often the head changed in the last 5 minutes. Normal: about 25 on a network with "
-    "slots of 12 seconds. 0 with a healthy node nearly always means that no beacon node drives it.",
-    unit="none",
-    alerts=("ExecutionHeadStalled", "ExecutionNodeSyncing"),
-    queries=(Query(f"changes({GETH.series('chain_head_block')}[5m])"),),
-    steps=steps(start="red", green=1),
-    links=(THIS_NODE,),
-)
-
-BEHIND_BEACON = Stat(
-    title="Behind beacon",
-    description="Blocks between this node's head and the newest payload of the beacon chain, by the "
-    "exporter. Normal: 0 or 1.",
-    unit="suffix: blocks",
-    alerts=("ExecutionBehindBeacon",),
-    queries=(Query(newest(GETH.series("stakewatch_execution_behind_blocks"))),),
-    links=(THIS_NODE,),
-)
-
-PEER_COUNT = Stat(
-    title="Peers",
-    description="Connected peers. Normal: 25 to 50; Geth aims at 50 (--maxpeers).",
-    unit="none",
-    queries=(Query(PEERS),),
-    alerts=("ExecutionPeersLow",),
-    links=(THIS_NODE,),
-)
-
-MEMORY = Gauge(
-    title="Memory used",
-    description="Memory that cannot be taken back, as a share of the container's limit; of the machine's "
-    "memory where the node runs in no container with a limit. Normal: below the alert's threshold.",
-    unit="percentunit",
-    queries=(Query(either(newest(MEMORY_OF_CONTAINER), newest(MEMORY_OF_MACHINE))),),
-    alerts=("ContainerMemoryHigh", "NodeMemoryHigh"),
-    links=(THIS_NODE,),
-)
-
-DISK = Gauge(
-    title="Disk used",
-    description="The fullest volume of the node's pod; the fullest file system of its machine where there "
-    "is no pod. Geth stops by itself when its disk is nearly full. Normal: below 80 %.",
-    unit="percentunit",
-    alerts=("VolumeAlmostFull",),
-    queries=(Query(either(newest(FULLEST_VOLUME), newest(FULLEST_FILESYSTEM))),),
-    links=(THIS_NODE,),
-)
-
 IS_IT_WELL = row(
-    "Is it well?", ANSWERS, NEW_BLOCKS, BEHIND_BEACON, PEER_COUNT, MEMORY, DISK, width=4, height=5
+    "Is it well?",
+    api_answers(GETH, alert="ExecutionNodeDown"),
+    new_blocks(f"changes({GETH.series('chain_head_block')}[5m])"),
+    Stat(
+        title="Behind beacon",
+        description="Blocks between this node's head and the newest payload of the beacon chain, by the "
+        "exporter. Normal: 0 or 1.",
+        unit="suffix: blocks",
+        alerts=("ExecutionBehindBeacon",),
+        queries=(Query(newest(GETH.series("stakewatch_execution_behind_blocks"))),),
+    ),
+    Stat(
+        title="Peers",
+        description="Connected peers. Normal: 25 to 50; Geth aims at 50 (--maxpeers).",
+        unit="none",
+        queries=(Query(peers_of_execution(GETH)),),
+        alerts=("ExecutionPeersLow",),
+    ),
+    memory_now(GETH),
+    disk_now(GETH, "Geth stops by itself when its disk is nearly full. "),
+    width=4,
+    height=5,
+    links=(THIS_NODE,),
 )
 
 CHAIN = row(
@@ -420,21 +375,13 @@ NETWORK = row(
 
 RESOURCES = row(
     "Resources",
-    Timeseries(
-        title="Memory of the container's limit",
-        description="Memory that cannot be taken back, as a share of the container's limit; at 1 the "
-        "container is killed. The dashed line is the alert's threshold. Absent off Kubernetes and without "
-        "a limit.",
-        unit="percentunit",
-        queries=(Query(newest(MEMORY_OF_CONTAINER)),),
-        alerts=("ContainerMemoryHigh",),
-    ),
+    memory_of_limit_over_time(GETH),
     Timeseries(
         title="Memory of the machine",
         description="Memory in use on the machine, page cache not counted. The dashed line is the alert's "
         "threshold.",
         unit="percentunit",
-        queries=(Query(MEMORY_OF_MACHINE, "{{instance}} on {{nodename}}"),),
+        queries=(Query(usage.memory_of_machine(GETH), "{{instance}} on {{nodename}}"),),
         alerts=("NodeMemoryHigh",),
     ),
     Timeseries(
@@ -453,12 +400,7 @@ RESOURCES = row(
         queries=(
             Query(per_second("system_cpu_procload_total"), "{{instance}} by Geth"),
             Query(
-                newest(
-                    GETH.of_container(
-                        "sum by (cluster, namespace, pod, container) "
-                        f'(rate(container_cpu_usage_seconds_total{{{CHOSEN},container!=""}}[$__rate_interval]))'
-                    )
-                ),
+                newest(usage.cpu_of_container(GETH)),
                 "{{instance}} by container",
             ),
         ),
@@ -469,16 +411,7 @@ RESOURCES = row(
         "0. Anything else delays blocks: raise or remove the CPU limit. Absent without a limit.",
         unit="percentunit",
         alerts=("ContainerCpuThrottled",),
-        queries=(
-            Query(
-                newest(
-                    GETH.of_container(
-                        f'rate(container_cpu_cfs_throttled_periods_total{{{CHOSEN},container!=""}}[$__rate_interval])\n'
-                        f'/ rate(container_cpu_cfs_periods_total{{{CHOSEN},container!=""}}[$__rate_interval])'
-                    )
-                )
-            ),
-        ),
+        queries=(Query(newest(usage.cpu_throttled(GETH))),),
     ),
     Timeseries(
         title="CPU of the machine",
@@ -510,8 +443,8 @@ RESOURCES = row(
         unit="percentunit",
         alerts=("VolumeAlmostFull",),
         queries=(
-            Query(FULLEST_VOLUME, "{{instance}} {{persistentvolumeclaim}}"),
-            Query(FULLEST_FILESYSTEM, "{{instance}} fullest of {{nodename}}"),
+            Query(usage.volumes_used(GETH), "{{instance}} {{persistentvolumeclaim}}"),
+            Query(usage.fullest_filesystem(GETH), "{{instance}} fullest of {{nodename}}"),
         ),
         maximum=1,
     ),

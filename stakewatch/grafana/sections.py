@@ -2,34 +2,36 @@
 
 from collections.abc import Mapping
 
-from stakewatch.grafana.joins import CHOSEN, Process, either, newest
+from stakewatch.grafana import usage
+from stakewatch.grafana.joins import Process, either, newest
 from stakewatch.grafana.layout import Row, row
 from stakewatch.grafana.links import board_link
-from stakewatch.grafana.nodes import answers, first_of, peers_of_beacon, peers_of_execution
-from stakewatch.grafana.panels import Gauge, Panel, Stat, State, StateTimeline, Timeseries
+from stakewatch.grafana.node_panels import (
+    api_answers,
+    disk_now,
+    memory_now,
+    memory_of_limit_over_time,
+    new_blocks,
+)
+from stakewatch.grafana.nodes import first_of, peers_of_beacon, peers_of_execution
+from stakewatch.grafana.panels import Panel, Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.tables import Table, firing_alerts, headed
-from stakewatch.grafana.thresholds import steps
 
-_REAL_FILESYSTEM = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|fuse.*"'
-_IN_CONTAINER = f'{{{CHOSEN},container!=""}}[$__rate_interval]'
-_UP: Mapping[float, State] = {0: State("Down", "red"), 1: State("Up", "green")}
 _NO_YES: Mapping[float, State] = {0: State("no", "green"), 1: State("yes", "red")}
 
 
 def is_beacon_well(process: Process, uid: str) -> Row:
     """Return the first row of a board on beacon nodes; a click on a value chooses the node on board `uid`."""
-    this = (_this(uid),)
     return row(
         "Is it well?",
-        _answers(process, this, alert="BeaconNodeDown"),
+        api_answers(process, alert="BeaconNodeDown"),
         Stat(
             title="Behind the clock",
             description="Slots between the clock and the head, by the exporter. Normal: 0 or 1.",
             unit="suffix: slots",
             alerts=("BeaconNodeBehindClock",),
             queries=(Query(newest(process.series("stakewatch_beacon_sync_distance_slots"))),),
-            links=this,
         ),
         Stat(
             title="Execution link broken",
@@ -47,7 +49,6 @@ def is_beacon_well(process: Process, uid: str) -> Row:
                 ),
             ),
             states=_NO_YES,
-            links=this,
         ),
         Stat(
             title="Peers",
@@ -55,32 +56,21 @@ def is_beacon_well(process: Process, uid: str) -> Row:
             unit="none",
             queries=(Query(peers_of_beacon(process)),),
             alerts=("BeaconNodePeersLow",),
-            links=this,
         ),
-        _memory(process, this),
-        _disk(process, this),
+        memory_now(process),
+        disk_now(process),
         width=4,
         height=5,
+        links=(_this(uid),),
     )
 
 
 def is_execution_well(process: Process, uid: str, head: str) -> Row:
-    """Return the first row of a board on execution nodes; `head` is the number of the newest block."""
-    this = (_this(uid),)
+    """Return the first row of a board on execution nodes; `head` counts new blocks."""
     return row(
         "Is it well?",
-        _answers(process, this, alert="ExecutionNodeDown"),
-        Stat(
-            title="New blocks in 5 min",
-            description="How often the head changed in the last 5 minutes. Normal: about 25 on a network "
-            "with slots of 12 seconds. 0 with a healthy node nearly always means that no beacon node "
-            "drives it.",
-            unit="none",
-            alerts=("ExecutionHeadStalled", "ExecutionNodeSyncing"),
-            queries=(Query(head),),
-            steps=steps(start="red", green=1),
-            links=this,
-        ),
+        api_answers(process, alert="ExecutionNodeDown"),
+        new_blocks(head),
         Stat(
             title="Behind beacon",
             description="Blocks between the head and the newest payload of the beacon chain, by the "
@@ -88,7 +78,6 @@ def is_execution_well(process: Process, uid: str, head: str) -> Row:
             unit="suffix: blocks",
             alerts=("ExecutionBehindBeacon",),
             queries=(Query(newest(process.series("stakewatch_execution_behind_blocks"))),),
-            links=this,
         ),
         Stat(
             title="Peers",
@@ -96,12 +85,12 @@ def is_execution_well(process: Process, uid: str, head: str) -> Row:
             unit="none",
             queries=(Query(peers_of_execution(process)),),
             alerts=("ExecutionPeersLow",),
-            links=this,
         ),
-        _memory(process, this),
-        _disk(process, this),
+        memory_now(process),
+        disk_now(process),
         width=4,
         height=5,
+        links=(_this(uid),),
     )
 
 
@@ -192,15 +181,7 @@ def resources(
     """
     return row(
         "Resources",
-        Timeseries(
-            title="Memory of the container's limit",
-            description="Memory that cannot be taken back, as a share of the container's limit; at 1 the "
-            "container is killed. The dashed line is the alert's threshold. Absent off Kubernetes and "
-            "without a limit.",
-            unit="percentunit",
-            queries=(Query(newest(_of_limit(process))),),
-            alerts=("ContainerMemoryHigh",),
-        ),
+        memory_of_limit_over_time(process),
         Timeseries(
             title="Memory of the process",
             description="Memory of the process as it says itself. Normal: flat some hours after the start. A "
@@ -216,12 +197,7 @@ def resources(
             queries=(
                 Query(
                     either(
-                        newest(
-                            process.of_container(
-                                "sum by (cluster, namespace, pod, container) "
-                                f"(rate(container_cpu_usage_seconds_total{_IN_CONTAINER}))"
-                            )
-                        ),
+                        newest(usage.cpu_of_container(process)),
                         first_of(*(f"rate({process.series(name)}[$__rate_interval])" for name in cpu)),
                     )
                 ),
@@ -234,23 +210,14 @@ def resources(
             "limit.",
             unit="percentunit",
             alerts=("ContainerCpuThrottled",),
-            queries=(
-                Query(
-                    newest(
-                        process.of_container(
-                            f"rate(container_cpu_cfs_throttled_periods_total{_IN_CONTAINER})\n"
-                            f"/ rate(container_cpu_cfs_periods_total{_IN_CONTAINER})"
-                        )
-                    )
-                ),
-            ),
+            queries=(Query(newest(usage.cpu_throttled(process))),),
         ),
         Timeseries(
             title="Memory of the machine",
             description="Memory in use on the machine, page cache not counted. The dashed line is the "
             "alert's threshold.",
             unit="percentunit",
-            queries=(Query(_memory_of_machine(process), "{{instance}} on {{nodename}}"),),
+            queries=(Query(usage.memory_of_machine(process), "{{instance}} on {{nodename}}"),),
             alerts=("NodeMemoryHigh",),
             maximum=1,
         ),
@@ -286,61 +253,6 @@ def what_runs(process: Process, start: tuple[str, ...] = ("process_start_time_se
         ),
         width=(16, 8),
         height=7,
-    )
-
-
-def _answers(process: Process, links: tuple[dict[str, object], ...], *, alert: str) -> Panel:
-    return Stat(
-        title="Answers",
-        description="Whether the node's API answers the exporter, or its metrics port answers Prometheus "
-        "where no exporter watches it. Normal: up.",
-        unit="none",
-        queries=(Query(answers(process)),),
-        alerts=(alert,),
-        states=_UP,
-        no_value="unknown",
-        links=links,
-    )
-
-
-def _memory(process: Process, links: tuple[dict[str, object], ...]) -> Panel:
-    return Gauge(
-        title="Memory used",
-        description="Memory that cannot be taken back, as a share of the container's limit; of the machine's "
-        "memory where the node runs in no container with a limit. Normal: below the alert's threshold.",
-        unit="percentunit",
-        queries=(Query(either(newest(_of_limit(process)), newest(_memory_of_machine(process)))),),
-        alerts=("ContainerMemoryHigh", "NodeMemoryHigh"),
-        links=links,
-    )
-
-
-def _disk(process: Process, links: tuple[dict[str, object], ...]) -> Panel:
-    volume = process.of_volume(
-        f"kubelet_volume_stats_used_bytes{{{CHOSEN}}} / kubelet_volume_stats_capacity_bytes{{{CHOSEN}}}"
-    )
-    filesystem = process.of_machine(
-        f"max by (cluster, instance) (1 - node_filesystem_avail_bytes{{{CHOSEN},{_REAL_FILESYSTEM}}}"
-        f" / node_filesystem_size_bytes{{{CHOSEN},{_REAL_FILESYSTEM}}})"
-    )
-    return Gauge(
-        title="Disk used",
-        description="The fullest volume of the node's pod; the fullest file system of its machine where "
-        "there is no pod. Normal: below 80 %.",
-        unit="percentunit",
-        alerts=("VolumeAlmostFull",),
-        queries=(Query(either(newest(volume), newest(filesystem))),),
-        links=links,
-    )
-
-
-def _of_limit(process: Process) -> str:
-    return process.of_container(f"container:memory_used:ratio{{{CHOSEN}}}")
-
-
-def _memory_of_machine(process: Process) -> str:
-    return process.of_machine(
-        f"(1 - node_memory_MemAvailable_bytes{{{CHOSEN}}} / node_memory_MemTotal_bytes{{{CHOSEN}}})"
     )
 
 
