@@ -34,7 +34,11 @@ _BOUNDS = {
 
 @cache
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of `stakewatch.yaml`; besides the standard's words it knows `mend`."""
+    """Return the JSON Schema of `stakewatch.yaml`; besides the standard's words it knows two of its own.
+
+    `mend` says what to do about a wrong value, `mends` about one in which a pattern is found; a mend may use
+    the pattern's groups.
+    """
     text = resources.files("stakewatch.bundle").joinpath("schema.json").read_text(encoding="utf-8")
     content: dict[str, Any] = json.loads(text)
     return content
@@ -50,8 +54,8 @@ def _problems(document: Document, error: ValidationError) -> Iterator[Problem]:
     place: Place = tuple(error.absolute_path)
     where = _named(place) or document.path.name
     rule: dict[str, Any] = error.schema if isinstance(error.schema, dict) else {}
-    mend = rule.get("mend")
     value: Any = error.instance
+    mend = _mend(rule, value)
     keyword = str(error.validator)
     bound: Any = error.validator_value
     if "propertyNames" in error.absolute_schema_path and isinstance(value, str):
@@ -99,6 +103,14 @@ def _problems(document: Document, error: ValidationError) -> Iterator[Problem]:
         what=f"{where} {shown}",
         mend=(mend if value is not None else "") or otherwise or "see the schema",
     )
+
+
+def _mend(rule: dict[str, Any], value: Any) -> str | None:  # noqa: ANN401 - JSON
+    if isinstance(value, str):
+        for pattern, mend in rule.get("mends", {}).items():
+            if found := re.search(pattern, value):
+                return found.expand(mend)
+    return rule.get("mend")
 
 
 def _wanted(rule: dict[str, Any]) -> list[str]:

@@ -15,6 +15,8 @@ from stakewatch.publishing.target import Source, find_type, target_type
 
 ROOT = Path(__file__).parents[3]
 AMP = "type: amp, region: eu-west-1, workspace: ws-1"
+ID = "ws-0a1b2c3d-0000-1111-2222-333344445555"
+ONLY_ID = f"write only its id: {ID}"
 TYPES = schema()["properties"]["publish"]["additionalProperties"]["properties"]["type"]["enum"]
 
 
@@ -57,6 +59,22 @@ publish:
         (f"{{{AMP}, token_file: x}}", 'unknown key "token_file"'),
         ("{type: amp, region: Ireland, workspace: ws-1}", "eu-west-1"),
         ("{type: amp, region: eu-west-1, workspace: 'ws/../x'}", "list-workspaces"),
+        ("{type: amp, region: eu-west-1, workspace: my-workspace}", "write the id, ws-…, as"),
+        (f"{{type: amp, region: eu-west-1, workspace: 'arn:aws:aps:eu-west-1:1:workspace/{ID}'}}", ONLY_ID),
+        (f"{{type: amp, region: eu-west-1, workspace: '{workspace_url('eu-west-1', ID)}/api/v1'}}", ONLY_ID),
+        (f"{{type: amp, region: eu-west-1, workspace: ' {ID}'}}", ONLY_ID),
+        ("{type: amp, region: eu-west-1, workspace: g-0a1b2c3d4e}", "type: amg; here stands one of Prometh"),
+        (f"{{type: amg, region: eu-west-1, workspace: {ID}}}", "type: amp; here stands one of Grafana"),
+        (
+            "{type: amg, region: eu-west-1, workspace: 'https://g-0a1b2c3d4e.grafana-workspace.eu-west-1.x/'}",
+            "write only its id: g-0a1b2c3d4e",
+        ),
+        (
+            "{type: amg, region: eu-west-1, workspace: 'arn:aws:grafana:x:1:/workspaces/g-0a1b2c3d4e'}",
+            "write only its id: g-0a1b2c3d4e",
+        ),
+        ("{type: amg, region: eu-west-1, workspace: g-0A1B2C3D4E}", "write the id, g-…, as"),
+        ("{type: amg, region: eu-west-1, workspace: 7}", "must be text"),
         (f"{{{AMP}, role_arn: me}}", "arn:aws:iam::ACCOUNT:role/NAME"),
         (f"{{{AMP}, prefix: 'a b'}}", "letters, digits"),
         (f"{{{AMP}, alertmanager: no}}", "true or false"),
@@ -70,6 +88,7 @@ publish:
 def test_what_is_wrong_is_told_with_its_line_and_without_secrets(entry: str, said: str) -> None:
     message = refused(f"publish:\n  here: {entry}\n")
     assert said in message
+    assert "2 problems" not in message
     assert "stakewatch.yaml:2" in message
     assert "hunter2" not in message
 
