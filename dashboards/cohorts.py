@@ -15,7 +15,7 @@ from stakewatch.grafana.cohorts import (
     z_score,
     z_score_of_each,
 )
-from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series
+from stakewatch.grafana.groups import of_networks
 from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import chosen_link
 from stakewatch.grafana.panels import BarGauge, Stat, Timeseries
@@ -43,7 +43,7 @@ EXECUTION_REWARD = counted("stakewatch_proposal_execution_reward_gwei_total")
 PROPOSED = counted("stakewatch_proposals_total", 'result="proposed"')
 MISSED_IN_AN_HOUR = recorded("group:stakewatch_attestation_missed:ratio1h")
 DISTANCE_IN_AN_HOUR = recorded("group:stakewatch_inclusion_distance:mean1h")
-WRONG_HEADS = group_series("group:stakewatch_wrong_votes:ratio1h", HEAD, chosen=CHOSEN_NETWORK)
+WRONG_HEADS = of_networks("group:stakewatch_wrong_votes:ratio1h", HEAD)
 WRONG_HEADS_IN_AN_HOUR = f"max by (network, group) ({WRONG_HEADS})"
 ACTIVE = recorded("group:stakewatch_validators_active:sum")
 # A difference of this many standard errors is found in four of five comparisons, at a z score of 2.

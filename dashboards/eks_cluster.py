@@ -126,6 +126,24 @@ def missing(kind: str, wanted: str, there: str) -> Query:
     )
 
 
+def counted(metric: str, *matchers: str) -> Query:
+    """Return by how much a counter of containers grew in each namespace."""
+    return by_namespace(f"increase({in_namespaces(metric, *matchers)}[$__rate_interval])")
+
+
+def by_reason(title: str, description: str, metric: str, *, nobody: str, alert: str) -> Table:
+    """Return the containers of which a metric gives a reason; `nobody` is what an empty table says."""
+    return Table(
+        title=title,
+        description=f"{description} {NEEDS_KUBE_STATE_METRICS}",
+        unit="none",
+        queries=(Query(f"max by ({POD}, container, reason) ({in_namespaces(metric)}) == 1"),),
+        columns=headed("namespace", "pod", "container", "reason"),
+        no_value=nobody,
+        alerts=(alert,),
+    )
+
+
 IS_IT_WELL = row(
     "Is it well?",
     Stat(
@@ -430,49 +448,28 @@ WORKLOADS = row(
         ),
         stack=True,
     ),
-    Table(
-        title="Containers that wait",
-        description="Containers that do not run, and why. Normal: none. CrashLoopBackOff: see its log; "
-        f"ImagePullBackOff: the image's name or the way to it. {NEEDS_KUBE_STATE_METRICS}",
-        unit="none",
-        queries=(
-            Query(
-                f"max by ({POD}, container, reason) "
-                f"({in_namespaces('kube_pod_container_status_waiting_reason')}) == 1"
-            ),
-        ),
-        columns=headed("namespace", "pod", "container", "reason"),
-        no_value="none waits",
-        alerts=("PodCrashLooping",),
+    by_reason(
+        "Containers that wait",
+        "Containers that do not run, and why. Normal: none. CrashLoopBackOff: see its log; "
+        "ImagePullBackOff: the image's name or the way to it.",
+        "kube_pod_container_status_waiting_reason",
+        nobody="none waits",
+        alert="PodCrashLooping",
     ),
-    Table(
-        title="How containers ended last",
-        description="The reason of the last end of containers that were restarted. Normal: Completed, or "
-        "long ago. OOMKilled: its memory limit is too low, or it leaks. "
-        f"{NEEDS_KUBE_STATE_METRICS}",
-        unit="none",
-        queries=(
-            Query(
-                f"max by ({POD}, container, reason) "
-                f"({in_namespaces('kube_pod_container_status_last_terminated_reason')}) == 1"
-            ),
-        ),
-        columns=headed("namespace", "pod", "container", "reason"),
-        no_value="none was restarted",
-        alerts=("OomKilled",),
+    by_reason(
+        "How containers ended last",
+        "The reason of the last end of containers that were restarted. Normal: Completed, or long ago. "
+        "OOMKilled: its memory limit is too low, or it leaks.",
+        "kube_pod_container_status_last_terminated_reason",
+        nobody="none was restarted",
+        alert="OomKilled",
     ),
     Timeseries(
         title="Restarts by namespace",
         description="How often containers of each namespace were restarted. Normal: 0, and one each at an "
         f"upgrade. {NEEDS_KUBE_STATE_METRICS}",
         unit="none",
-        queries=(
-            Query(
-                "sum by (cluster, namespace) (increase("
-                f"{in_namespaces('kube_pod_container_status_restarts_total')}[$__rate_interval]))",
-                "{{namespace}}",
-            ),
-        ),
+        queries=(counted("kube_pod_container_status_restarts_total"),),
         draw="bars",
         stack=True,
         alerts=("PodCrashLooping",),
@@ -483,13 +480,7 @@ WORKLOADS = row(
         description="Processes in containers of each namespace that the kernel killed for want of memory. "
         "Normal: 0.",
         unit="none",
-        queries=(
-            Query(
-                "sum by (cluster, namespace) (increase("
-                f"{in_namespaces('container_oom_events_total', *REAL)}[$__rate_interval]))",
-                "{{namespace}}",
-            ),
-        ),
+        queries=(counted("container_oom_events_total", *REAL),),
         draw="bars",
         stack=True,
         alerts=("OomKilled",),

@@ -95,11 +95,22 @@ def with_process(expression: str) -> Query:
     )
 
 
-def held_back(recorded: str) -> Query:
-    """Return the share of time in which volumes were held back, and by what."""
-    return of_volumes(
+def held_back(of: str, recorded: str, *, alert: str, remark: str = "") -> Timeseries:
+    """Return the share of time in which volumes were held back, and by what; `of` is what ran short."""
+    query = of_volumes(
         f"max by (cluster, volume_id, limited_by) ({in_clusters(recorded)})",
         f"{VOLUME_LEGEND} by its {{{{limited_by}}}}",
+    )
+    return Timeseries(
+        title=f"Time held back for {of}",
+        description="Share of the time in which a volume waited for "
+        f"{'throughput' if of == 'bytes' else of}, and whether the volume's own limit or the machine's was "
+        f"reached. Normal: 0. The dashed line is the alert's threshold. {remark}{NEEDS_DRIVER}",
+        unit="percentunit",
+        queries=(query,),
+        alerts=(alert,),
+        maximum=1,
+        no_value="not told",
     )
 
 
@@ -349,28 +360,13 @@ LIMITS = row(
         ),
         steps=steps(start="green", orange=0.8, red=0.95),
     ),
-    Timeseries(
-        title="Time held back for operations",
-        description="Share of the time in which a volume waited for operations, and whether the volume's own "
-        "limit or the machine's was reached. Normal: 0. The dashed line is the alert's threshold. By the "
-        f"machine: a larger volume does not help. {NEEDS_DRIVER}",
-        unit="percentunit",
-        queries=(held_back("ebs:iops_exceeded:ratio"),),
-        alerts=("EbsIopsExceeded",),
-        maximum=1,
-        no_value="not told",
+    held_back(
+        "operations",
+        "ebs:iops_exceeded:ratio",
+        alert="EbsIopsExceeded",
+        remark="By the machine: a larger volume does not help. ",
     ),
-    Timeseries(
-        title="Time held back for bytes",
-        description="Share of the time in which a volume waited for throughput, and whether the volume's own "
-        "limit or the machine's was reached. Normal: 0. The dashed line is the alert's threshold. "
-        f"{NEEDS_DRIVER}",
-        unit="percentunit",
-        queries=(held_back("ebs:throughput_exceeded:ratio"),),
-        alerts=("EbsThroughputExceeded",),
-        maximum=1,
-        no_value="not told",
-    ),
+    held_back("bytes", "ebs:throughput_exceeded:ratio", alert="EbsThroughputExceeded"),
     Timeseries(
         title="Reads and writes",
         description="Operations per second of each EBS volume. Normal: hundreds; reads lead on execution "

@@ -2,7 +2,7 @@
 
 from stakewatch.grafana import usage
 from stakewatch.grafana.board import Board
-from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_group, per_network
+from stakewatch.grafana.groups import CHOSEN_NETWORK, of_networks, per_group, per_network
 from stakewatch.grafana.joins import CHOSEN, Process, either, newest
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
@@ -12,6 +12,7 @@ from stakewatch.grafana.panels import Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
+from stakewatch.grafana.topology import LINK, in_use
 from stakewatch.grafana.variables import contract_variables
 
 ALL = Process()
@@ -31,11 +32,6 @@ THIS_NODE = board_link("fleet_overview", "Only this node", ("cluster", "instance
 THIS_GROUP = board_link("validators", "This group of keys", ("network", "group"))
 THESE_GROUPS = chosen_link("validators", "All keys of these networks", ("network",))
 THESE_MACHINES = chosen_link("eks_node", "Machines of these clusters", ("cluster",))
-
-
-def of_networks(metric: str, *matchers: str) -> str:
-    """Return a selector of what the exporter says of all groups of the chosen networks."""
-    return group_series(metric, *matchers, chosen=CHOSEN_NETWORK)
 
 
 EARNED_PER_SECOND = f"deriv({of_networks('stakewatch_validators_earned_gwei')}[1h])"
@@ -348,8 +344,6 @@ RESOURCES = row(
     width=12,
 )
 
-LINK = ("validator_client", "beacon_node")
-
 WHAT_RUNS = Row(
     "What runs where",
     (
@@ -396,11 +390,9 @@ WHAT_RUNS = Row(
                 "exporter sees or assumes in use. Normal: the primary in use, and a backup beside it.",
                 unit="none",
                 queries=(
-                    Query(
-                        f"{per_network(of_networks('stakewatch_topology_info'), *LINK, 'priority')}\n"
-                        f"* on (network, {', '.join(LINK)}) group_left (source)\n"
-                        f"topk by (network, {', '.join(LINK)}) (1, "
-                        f"{per_network(of_networks('stakewatch_topology_active'), *LINK, 'source')})"
+                    in_use(
+                        per_network(of_networks("stakewatch_topology_info"), *LINK, "priority"),
+                        per_network(of_networks("stakewatch_topology_active"), *LINK, "source"),
                     ),
                 ),
                 columns=headed("network", "validator_client", "beacon_node", "priority", "source"),

@@ -7,6 +7,7 @@ from stakewatch.grafana.geth import (
     per_second,
     per_second_queries,
     quantile,
+    quantile_queries,
     share,
     value_queries,
 )
@@ -35,15 +36,7 @@ def last(metric: str, of: str) -> str:
 
 def medians(**metrics: str) -> tuple[Query, ...]:
     """Return the median of a summary per legend."""
-    return quantiles("0.5", **metrics)
-
-
-def quantiles(of: str, **metrics: str) -> tuple[Query, ...]:
-    """Return a quantile of a summary per legend."""
-    return tuple(
-        Query(quantile(metric, of), f"{{{{instance}}}} {legend.replace('_', ' ')}")
-        for legend, metric in metrics.items()
-    )
+    return quantile_queries("0.5", **metrics)
 
 
 DROPPED = f"increase({GETH.series('chain_reorg_drop')}[$__range])"
@@ -110,7 +103,7 @@ BLOCKS = row(
         description=f"95 % of the blocks were inserted and executed faster. {SINCE_THE_LAST_SCRAPE} Normal: "
         "below 1 s. The first line far above the second: reading, hashing or writing takes the time.",
         unit="ns",
-        queries=quantiles("0.95", inserted="chain_inserts", executed="chain_execution"),
+        queries=quantile_queries("0.95", inserted="chain_inserts", executed="chain_execution"),
         steps=SLOW_BLOCK,
         connect=True,
     ),
@@ -119,7 +112,7 @@ BLOCKS = row(
         description="95 % of the blocks took less for validation, hashing, committing and writing. "
         f"{SINCE_THE_LAST_SCRAPE} Normal: each below 0.1 s. Commits and writes lead: the disk is slow.",
         unit="ns",
-        queries=quantiles(
+        queries=quantile_queries(
             "0.95",
             validation="chain_validation",
             account_updates="chain_account_updates",
@@ -209,7 +202,9 @@ STATE = row(
         description="How many blocks back 95 % of the look-ups in changes found their answer. Normal: below "
         f"128, which is what Geth keeps. {NEEDS_PATH_SCHEME}",
         unit="suffix: blocks",
-        queries=quantiles("0.95", trie_nodes="pathdb_dirty_node_depth", state="pathdb_dirty_state_depth"),
+        queries=quantile_queries(
+            "0.95", trie_nodes="pathdb_dirty_node_depth", state="pathdb_dirty_state_depth"
+        ),
     ),
     Timeseries(
         title="State written to disk",
@@ -405,7 +400,7 @@ TRANSACTIONS = row(
         description="95 % of the updates of the pool to a new head took less. Normal: below 50 ms. Longer "
         "ones make own blocks late.",
         unit="ns",
-        queries=quantiles("0.95", transactions="txpool_reorgtime", blobs="blobpool_resettime"),
+        queries=quantile_queries("0.95", transactions="txpool_reorgtime", blobs="blobpool_resettime"),
     ),
     links=(THIS_NODE,),
 )

@@ -1,7 +1,7 @@
 """What watches the fleet: does it see everything, are its figures of now, do its alerts reach anybody."""
 
 from stakewatch.grafana.board import Board
-from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_network
+from stakewatch.grafana.groups import of_networks, per_network
 from stakewatch.grafana.joins import CHOSEN, newest
 from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link
@@ -27,7 +27,7 @@ THIS_NODE = board_link("fleet_overview", "This process", ("cluster", "instance")
 
 def itself(metric: str, *matchers: str) -> str:
     """Return a selector of what the exporters of the chosen networks say about themselves."""
-    return group_series(f"stakewatch_{metric}", *matchers, chosen=CHOSEN_NETWORK)
+    return of_networks(f"stakewatch_{metric}", *matchers)
 
 
 def in_cluster(metric: str, *matchers: str) -> str:

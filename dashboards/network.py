@@ -1,7 +1,7 @@
 """The network: does it finalise, does it attest, and do all our nodes see the same of it."""
 
 from stakewatch.grafana.board import Board
-from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_network
+from stakewatch.grafana.groups import of_networks, per_network
 from stakewatch.grafana.joins import Process
 from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, chosen_link
@@ -23,7 +23,7 @@ OUR_KEYS = chosen_link("validators", "Our keys on these networks", ("network",))
 
 def of_network(metric: str, *matchers: str) -> str:
     """Return a selector of what the exporter says of the chosen networks."""
-    return group_series(f"stakewatch_network_{metric}", *matchers, chosen=CHOSEN_NETWORK)
+    return of_networks(f"stakewatch_network_{metric}", *matchers)
 
 
 def of_nodes(metric: str) -> str:

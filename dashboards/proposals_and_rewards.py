@@ -18,6 +18,7 @@ from stakewatch.grafana.groups import (
     CHOSEN_NETWORK,
     gained,
     group_series,
+    of_networks,
     per_group,
     since,
     total,
@@ -67,12 +68,12 @@ EFFECTIVE_BALANCE = total(per_group(group_series("stakewatch_validators_effectiv
 
 def of_relays(metric: str) -> str:
     """Return a series of mev-boost's relays on the chosen networks."""
-    return group_series(metric, chosen=CHOSEN_NETWORK)
+    return of_networks(metric)
 
 
 def failed_builders(metric: str, *matchers: str) -> str:
     """Return how often nodes did without a builder's block in the time range, by a counter of theirs."""
-    return f"increase({group_series(metric, *matchers, chosen=CHOSEN_NETWORK)}[$__range])"
+    return f"increase({of_networks(metric, *matchers)}[$__range])"
 
 
 IS_IT_WELL = row(

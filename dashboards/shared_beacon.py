@@ -1,7 +1,7 @@
 """Shared beacon nodes: which of them makes its validators suffer, who uses it, and what stands in for it."""
 
 from stakewatch.grafana.board import Board
-from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_group, per_network
+from stakewatch.grafana.groups import of_networks, per_group, per_network
 from stakewatch.grafana.joins import Process, newest
 from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, row_link
@@ -11,6 +11,7 @@ from stakewatch.grafana.panels import Stat, Timeseries
 from stakewatch.grafana.queries import Query
 from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 from stakewatch.grafana.thresholds import steps
+from stakewatch.grafana.topology import LINK, in_use
 from stakewatch.grafana.variables import contract_variables
 
 BEACON = Process(role="beacon")
@@ -20,24 +21,23 @@ FIRING = (
     'ALERTS{alertstate="firing",beacon_node=~"$instance",beacon_node!="",'
     'cluster=~"$cluster|",network=~"$network|"}'
 )
-LINK = ("validator_client", "beacon_node")
 
 THIS_NODE = board_link("shared_beacon", "Only this beacon node", ("cluster", "instance"))
 ITS_GROUPS = row_link("validators", "This group", {"network": "Network", "group": "Group"})
 
-CHOSEN_CAUSE = group_series("group:stakewatch_cause:info", 'beacon_node=~"$instance"', chosen=CHOSEN_NETWORK)
+CHOSEN_CAUSE = of_networks("group:stakewatch_cause:info", 'beacon_node=~"$instance"')
 CHOSEN_LINK = 'beacon_node=~"$instance"'
 
 
 def of_groups(metric: str) -> str:
     """Return a series of the groups with their client and beacon node, for the chosen beacon nodes."""
-    selector = group_series(metric, chosen=CHOSEN_NETWORK)
+    selector = of_networks(metric)
     return f"{selector}\n* on (network, group) group_left (validator_client, beacon_node)\n{CHOSEN_CAUSE}"
 
 
 def topology(metric: str, *labels: str) -> str:
     """Return one value per validator client and beacon node of the configured or observed topology."""
-    return per_network(group_series(metric, CHOSEN_LINK, chosen=CHOSEN_NETWORK), *LINK, *labels)
+    return per_network(of_networks(metric, CHOSEN_LINK), *LINK, *labels)
 
 
 ACTIVE = of_groups("group:stakewatch_validators_active:sum")
@@ -45,13 +45,13 @@ NOT_EARNING = of_groups("group:stakewatch_validators_not_earning:max")
 SHARE_NOT_EARNING = (
     f"sum by (network, beacon_node) ({NOT_EARNING})\n/ sum by (network, beacon_node) ({ACTIVE})"
 )
-EARNED = group_series("stakewatch_validators_earned_gwei", chosen=CHOSEN_NETWORK)
+EARNED = of_networks("stakewatch_validators_earned_gwei")
 EARNED_PER_SECOND = f"deriv({EARNED}[1h])"
 PRIMARY = 'priority="primary"'
 BACKUP = 'priority="backup"'
-WITH_PRIMARY = group_series("stakewatch_topology_info", PRIMARY, chosen=CHOSEN_NETWORK)
-WITH_BACKUP = group_series("stakewatch_topology_info", BACKUP, chosen=CHOSEN_NETWORK)
-NONE = f"0 * count by (network) ({group_series('stakewatch_topology_info', chosen=CHOSEN_NETWORK)})"
+WITH_PRIMARY = of_networks("stakewatch_topology_info", PRIMARY)
+WITH_BACKUP = of_networks("stakewatch_topology_info", BACKUP)
+NONE = f"0 * count by (network) ({of_networks('stakewatch_topology_info')})"
 
 IS_IT_WELL = row(
     "Is it well?",
@@ -178,11 +178,7 @@ ATTESTATIONS = row(
         queries=(
             Query(
                 per_network(
-                    group_series(
-                        "beacon_node:stakewatch_attestations_untimely:above_others",
-                        CHOSEN_LINK,
-                        chosen=CHOSEN_NETWORK,
-                    ),
+                    of_networks("beacon_node:stakewatch_attestations_untimely:above_others", CHOSEN_LINK),
                     "beacon_node",
                 ),
                 "{{beacon_node}}",
@@ -200,11 +196,7 @@ ATTESTATIONS = row(
         queries=(
             Query(
                 per_network(
-                    group_series(
-                        "beacon_node:stakewatch_attestations_untimely:keys",
-                        CHOSEN_LINK,
-                        chosen=CHOSEN_NETWORK,
-                    ),
+                    of_networks("beacon_node:stakewatch_attestations_untimely:keys", CHOSEN_LINK),
                     "beacon_node",
                 ),
                 "{{beacon_node}}",
@@ -234,11 +226,9 @@ WHO_USES_IT = row(
         "taken.",
         unit="none",
         queries=(
-            Query(
-                f"{topology('stakewatch_topology_info', 'priority')}\n"
-                f"* on (network, {', '.join(LINK)}) group_left (source)\n"
-                f"topk by (network, {', '.join(LINK)}) "
-                f"(1, {topology('stakewatch_topology_active', 'source')})"
+            in_use(
+                topology("stakewatch_topology_info", "priority"),
+                topology("stakewatch_topology_active", "source"),
             ),
         ),
         columns=headed("network", "validator_client", "beacon_node", "priority", "source"),

@@ -2,15 +2,7 @@
 
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.group_panels import GROUP_LEGEND, KEYS_SLASHED
-from stakewatch.grafana.groups import (
-    CHOSEN_NETWORK,
-    gained,
-    group_series,
-    per_group,
-    per_network,
-    since,
-    total,
-)
+from stakewatch.grafana.groups import gained, group_series, of_networks, per_group, per_network, since, total
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
 from stakewatch.grafana.panels import Stat, State, StateTimeline, Timeseries
@@ -42,11 +34,6 @@ KEY_COLUMNS = {
 }
 NEEDS_KEYMANAGER = "Needs the keymanager API of the validator clients in stakewatch.yaml."
 PROCESS = "cluster, network, instance, implementation"
-
-
-def of_networks(metric: str, *matchers: str) -> str:
-    """Return a selector of a metric for the chosen networks."""
-    return group_series(metric, *matchers, chosen=CHOSEN_NETWORK)
 
 
 def or_none(expression: str) -> str:

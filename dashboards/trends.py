@@ -2,7 +2,7 @@
 
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.group_panels import GROUP_LEGEND, GWEI
-from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series
+from stakewatch.grafana.groups import group_series, of_networks
 from stakewatch.grafana.joins import CHOSEN
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, chosen_link
@@ -44,7 +44,7 @@ def of_groups(metric: str, *matchers: str) -> str:
 
 def of_network(metric: str) -> str:
     """Return a selector of an hourly series of the chosen networks."""
-    return group_series(f"network:stakewatch_{metric}:hourly", chosen=CHOSEN_NETWORK)
+    return of_networks(f"network:stakewatch_{metric}:hourly")
 
 
 def of_nodes(metric: str) -> str:

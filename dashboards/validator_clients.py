@@ -1,7 +1,7 @@
 """Validator clients: do they run, do they reach a synced beacon node, and do they do their duties."""
 
 from stakewatch.grafana.board import Board
-from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series, per_network
+from stakewatch.grafana.groups import of_networks, per_network
 from stakewatch.grafana.joins import CHOSEN, Process, newest
 from stakewatch.grafana.layout import Cell, Row, row
 from stakewatch.grafana.links import board_link, row_link
@@ -49,14 +49,14 @@ FAILURES = first_of(
     f"sum by (cluster, instance) ({TEKU.per_second(DUTIES_OF_TEKU, FAILED)})",
     f"sum by (cluster, instance) ({LODESTAR.per_second('vc_attestation_service_errors')})",
 )
-CAUSE = group_series("group:stakewatch_cause:info", OF_CLIENT, chosen=CHOSEN_NETWORK)
+CAUSE = of_networks("group:stakewatch_cause:info", OF_CLIENT)
 
 
 def per_client(metric: str) -> str:
     """Return the sum of a recorded series of groups over the groups of each client."""
     return (
         "sum by (network, validator_client) (\n"
-        f"  {group_series(metric, chosen=CHOSEN_NETWORK)}\n"
+        f"  {of_networks(metric)}\n"
         f"  * on (network, group) group_left (validator_client) {CAUSE}\n"
         ")"
     )
@@ -255,7 +255,7 @@ BEACON_NODES = Row(
                 queries=(
                     Query(
                         per_network(
-                            group_series("stakewatch_topology_active", OF_CLIENT, chosen=CHOSEN_NETWORK),
+                            of_networks("stakewatch_topology_active", OF_CLIENT),
                             "validator_client",
                             "beacon_node",
                             "source",

@@ -15,9 +15,9 @@ from stakewatch.grafana.group_panels import (
     wrong_fee_recipient,
 )
 from stakewatch.grafana.groups import (
-    CHOSEN_NETWORK,
     gained,
     group_series,
+    of_networks,
     per_group,
     per_network,
     share_of,
@@ -92,11 +92,7 @@ IS_IT_WELL = row(
         queries=(
             Query(
                 "time() - "
-                + per_network(
-                    group_series(
-                        "stakewatch_last_update_timestamp_seconds", 'source="state"', chosen=CHOSEN_NETWORK
-                    )
-                ),
+                + per_network(of_networks("stakewatch_last_update_timestamp_seconds", 'source="state"')),
                 "{{network}}",
             ),
         ),

@@ -5,11 +5,11 @@ of the values chosen first, else `second` where it has one of those chosen to co
 nowhere. Each function returns the text of an expression.
 """
 
-from stakewatch.grafana.groups import CHOSEN_NETWORK, group_series
+from stakewatch.grafana.groups import of_networks
 from stakewatch.grafana.variables import GROUP_VARIABLES, LabelNameVariable, LabelVariable, Variable
 
-_INFO = group_series("stakewatch_group_info", chosen=CHOSEN_NETWORK)
-_WEIGHT = group_series("group:stakewatch_validators_active:sum", chosen=CHOSEN_NETWORK)
+_INFO = of_networks("stakewatch_group_info")
+_WEIGHT = of_networks("group:stakewatch_validators_active:sum")
 
 VARIABLES: tuple[Variable, ...] = (
     *GROUP_VARIABLES[:2],
@@ -49,13 +49,13 @@ _COHORTS = (
 
 def counted(metric: str, *matchers: str) -> str:
     """Return what a counter of each group gained in the time range, over all its further labels."""
-    gained = f"increase({group_series(metric, *matchers, chosen=CHOSEN_NETWORK)}[$__range])"
+    gained = f"increase({of_networks(metric, *matchers)}[$__range])"
     return f"sum by (network, group) (max by (network, group, vote, result, source, kind) ({gained}))"
 
 
 def recorded(metric: str) -> str:
     """Return a selector of a recorded series of the groups of the chosen networks."""
-    return group_series(metric, chosen=CHOSEN_NETWORK)
+    return of_networks(metric)
 
 
 def by_side(expression: str) -> str:

@@ -1,5 +1,7 @@
 """Queries of Geth's own metrics, for the Geth nodes that a board's variables choose."""
 
+from collections.abc import Callable, Mapping
+
 from stakewatch.grafana.joins import Process
 from stakewatch.grafana.queries import Query
 
@@ -27,15 +29,22 @@ def quantile(metric: str, of: str) -> str:
 
 def per_second_queries(**metrics: str) -> tuple[Query, ...]:
     """Return a rate per legend."""
-    return tuple(
-        Query(per_second(metric), f"{{{{instance}}}} {legend.replace('_', ' ')}")
-        for legend, metric in metrics.items()
-    )
+    return _queries(per_second, metrics)
 
 
 def value_queries(**metrics: str) -> tuple[Query, ...]:
     """Return a plain value per legend."""
+    return _queries(GETH.series, metrics)
+
+
+def quantile_queries(of: str, **metrics: str) -> tuple[Query, ...]:
+    """Return a quantile of a summary per legend."""
+    return _queries(lambda metric: quantile(metric, of), metrics)
+
+
+def _queries(expression: Callable[[str], str], metrics: Mapping[str, str]) -> tuple[Query, ...]:
+    """Return `expression` of each metric; a legend has its blanks where its keyword has underscores."""
     return tuple(
-        Query(GETH.series(metric), f"{{{{instance}}}} {legend.replace('_', ' ')}")
+        Query(expression(metric), f"{{{{instance}}}} {legend.replace('_', ' ')}")
         for legend, metric in metrics.items()
     )

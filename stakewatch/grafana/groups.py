@@ -8,9 +8,14 @@ CHOSEN = 'network=~"$network",group=~"$group"'
 CHOSEN_NETWORK = 'network=~"$network"'
 
 
-def group_series(metric: str, *matchers: str, chosen: str = CHOSEN) -> str:
-    """Return a selector of `metric` for what is `chosen`, with further `matchers`."""
-    return f"{metric}{{{','.join((chosen, *matchers))}}}"
+def group_series(metric: str, *matchers: str) -> str:
+    """Return a selector of `metric` for the chosen groups, with further `matchers`."""
+    return f"{metric}{{{','.join((CHOSEN, *matchers))}}}"
+
+
+def of_networks(metric: str, *matchers: str) -> str:
+    """Return a selector of `metric` for all groups of the chosen networks."""
+    return f"{metric}{{{','.join((CHOSEN_NETWORK, *matchers))}}}"
 
 
 def per_group(expression: str, *labels: str) -> str:
