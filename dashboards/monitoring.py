@@ -98,6 +98,7 @@ IS_IT_WELL = row(
         queries=(Query(f"{per_network(itself('source_tier'), 'tier')} == 1", "{{network}} {{tier}}"),),
         states={1: State("in use", "blue")},
         colour="none",
+        named=True,
     ),
     Stat(
         title="Exporters",

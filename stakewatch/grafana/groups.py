@@ -44,6 +44,6 @@ def gained(metric: str, *matchers: str, labels: tuple[str, ...] = ()) -> str:
 
 
 def share_of(part: str, whole: str, *matchers: str) -> str:
-    """Return the share that one counter has of another over the time range, per group."""
+    """Return the share that one counter has of another in the time range, per group that has any."""
     numerator = f"sum by (network, group) (increase({group_series(part, *matchers)}[$__range]))"
-    return f"{numerator}\n/ sum by (network, group) (increase({group_series(whole)}[$__range]))"
+    return f"{numerator}\n/ (sum by (network, group) (increase({group_series(whole)}[$__range])) > 0)"

@@ -192,11 +192,15 @@ class Timeseries(Panel):
 
 @dataclass(frozen=True, kw_only=True)
 class Stat(Panel):
-    """One number per series, large: what a phone shows first."""
+    """One number per series, large: what a phone shows first.
+
+    What tells series apart is shown beside it where there are several, with `named` always.
+    """
 
     graph: Literal["none", "area"] = "none"
     colour: Literal["none", "value", "background"] = "background"
     calculation: str = "lastNotNull"
+    named: bool = False
 
     @property
     def _form(self) -> Form:
@@ -211,7 +215,7 @@ class Stat(Panel):
             format=self.unit,
             graphMode=self.graph,
             reduceCalc=self.calculation,
-            textMode="auto",
+            textMode="value_and_name" if self.named else "auto",
             extraJson={
                 "pluginVersion": PLUGIN_VERSION,
                 "fieldConfig": {"defaults": self._defaults("thresholds")},

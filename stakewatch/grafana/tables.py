@@ -164,12 +164,15 @@ class FiringAlerts(Table):
 def firing_alerts(which: str, firing: str, *labels: str, normal: str = "none") -> FiringAlerts:
     """Return the alerts that the selector `firing` finds, with the columns of `labels` after the usual two.
 
-    `which` says what they are about, `normal` what is no reason to worry.
+    The most severe come first. `firing` ends with a brace. `which` says what they are about, `normal` what is
+    no reason to worry.
     """
+    matchers = firing.removesuffix("}")
+    critical, warning = (f'{matchers},severity="{severity}"}}' for severity in ("critical", "warning"))
     return FiringAlerts(
         title="Firing alerts",
         description=f"{which}; a click on the name opens the runbook. Normal: {normal}.",
-        queries=(Query(firing),),
+        queries=(Query(f"sort_desc({critical} + 2 or {warning} + 1 or {firing})"),),
         columns=headed("alertname", "severity", *labels),
     )
 

@@ -259,7 +259,7 @@ def _tiles(result: Result, named: Iterable[tuple[str, Series]], window: Window) 
             picture = drawing.sparkline(series.points, colour, window)
         inside = math.isfinite(value) and high > low
         yield Tile(
-            name=name if len(named) > 1 else "",
+            name=name if len(named) > 1 or options.get("textMode") == "value_and_name" else "",
             text=seen.text or show(value, str(defaults.get("unit", "none")), defaults.get("decimals")),
             colour=seen.colour,
             picture=picture,

@@ -17,8 +17,8 @@ MOST_BANDS = 24
 _BOTTOM = 20
 _TOP = 6
 _RIGHT = 10
-_LETTER = 5.9
-_DIGIT = 6.8
+_LETTER = 6.4
+_DIGIT = 7.0
 _PIXELS_OF_A_MARK = 34
 _PIXELS_OF_A_TIME = 90
 _HALF_A_TIME = 24
@@ -72,7 +72,7 @@ def timeseries(
     most = max(2, (height - _BOTTOM) // _PIXELS_OF_A_MARK)
     marks = number_marks(low, high, most, binary=unit in BINARY)
     texts = [show(mark, unit) for mark in marks]
-    left = 8 + _DIGIT * max((len(text) for text in texts), default=1)
+    left = 12 + _DIGIT * max((len(text) for text in texts), default=1)
     area = _Area(left, width - _RIGHT, _TOP, height - _BOTTOM, window.start, window.end, low, high)
     parts = [*_grid(area, zip(marks, texts, strict=True)), *_time_axis(area)]
     # The first series is drawn last, over the others.
@@ -150,7 +150,7 @@ def heatmap(
         below = here
     unit = str(defaults.get("unit", "none"))
     texts = ["∞" if math.isinf(bound) else show(bound, unit) for bound, _ in ordered]
-    left = 8 + _DIGIT * max((len(text) for text in texts), default=1)
+    left = 12 + _DIGIT * max((len(text) for text in texts), default=1)
     area = _Area(
         left, width - _RIGHT, _TOP, height - _BOTTOM, window.start, window.end, 0, max(len(ordered), 1)
     )
@@ -217,7 +217,7 @@ def _span(lines: Iterable[Line], defaults: Mapping[str, Any], *, from_zero: bool
     if high - low > _SMALLEST_SPAN * max(abs(low), abs(high), _SMALLEST_SPAN):
         return low, high
     room = abs(low) * 0.05 or 1.0
-    return (low, low + room) if least is not None else (low - room, low + room)
+    return low if least is not None else low - room, low if most is not None and least is None else low + room
 
 
 def _bounded(value: float) -> float:
@@ -302,7 +302,10 @@ def _time_axis(area: _Area) -> Iterator[str]:
         if x < area.left + _HALF_A_TIME:
             # It would lie on the lowest number of the other axis.
             continue
-        yield f'<text class="axis" x="{x:.1f}" y="{area.bottom + 15:.1f}" text-anchor="middle">{text}</text>'
+        # The last one ends with the picture.
+        ends = x + _HALF_A_TIME > area.right + _RIGHT
+        place = f'x="{area.right + _RIGHT if ends else x:.1f}" y="{area.bottom + 15:.1f}"'
+        yield f'<text class="axis" {place} text-anchor="{"end" if ends else "middle"}">{text}</text>'
 
 
 def _picture(parts: Iterable[str], width: int, height: int) -> Markup:

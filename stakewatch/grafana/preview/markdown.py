@@ -8,6 +8,8 @@ from markupsafe import Markup, escape
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 _CODE = re.compile(r"`(.+?)`")
 _LINK = re.compile(r"\[([^\]]+)\]\((https?://[^\s)]+)\)")
+_BULLET = re.compile(r"\s*[-*] ")
+_NUMBER = re.compile(r"\s*\d+\. ")
 _RULE = re.compile(r"\|[-| :]+\|")
 
 
@@ -20,9 +22,10 @@ def html(text: str) -> Markup:
 def _block(lines: list[str]) -> Markup:
     if all(line.strip().startswith("|") for line in lines):
         return Markup("<table>{}</table>").format(Markup().join(_rows(lines)))
-    if all(line.lstrip().startswith(("- ", "* ")) for line in lines):
-        items = (Markup("<li>{}</li>").format(_inline(line.lstrip()[2:])) for line in lines)
-        return Markup("<ul>{}</ul>").format(Markup().join(items))
+    for mark, tag in ((_BULLET, "ul"), (_NUMBER, "ol")):
+        if all(mark.match(line) for line in lines):
+            items = (Markup("<li>{}</li>").format(_inline(mark.sub("", line))) for line in lines)
+            return Markup("<{0}>{1}</{0}>").format(tag, Markup().join(items))
     heading = re.fullmatch(r"#+ (.+)", lines[0])
     if heading:
         rest = _block(lines[1:]) if lines[1:] else Markup()

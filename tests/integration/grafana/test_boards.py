@@ -205,6 +205,16 @@ def test_a_firing_alert_is_an_annotation_and_in_the_table(
     assert alert in {series["metric"]["alertname"] for series in in_table}
 
 
+def test_the_most_severe_alert_stands_first_in_the_table(
+    reader: Reader, boards: dict[str, dict[str, Any]]
+) -> None:
+    board = boards["fleet_overview"]
+    in_table = reader.ask(only_panel(board, "Firing alerts"), reader.values(board))
+    severities = [series["metric"]["severity"] for series in in_table]
+    assert {"critical", "warning"} <= set(severities)
+    assert severities == sorted(severities, key=["critical", "warning", "info"].index)
+
+
 def test_the_watchdog_is_no_annotation_of_any_board(
     reader: Reader, boards: dict[str, dict[str, Any]]
 ) -> None:

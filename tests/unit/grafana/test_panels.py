@@ -31,7 +31,7 @@ KINDS: tuple[Panel, ...] = (
         alerts=("NodeDown",),
         **COMMON,
     ),
-    Stat(title="stat with a graph", graph="area", colour="value", **COMMON),
+    Stat(title="stat with a graph", graph="area", colour="value", named=True, **COMMON),
     Gauge(title="gauge", alerts=("MemoryHigh",), minimum=0, maximum=1, **COMMON),
     BarGauge(title="bar gauge", steps=steps(start="green", red=3), **COMMON),
     Heatmap(title="heat map", **COMMON),
@@ -202,3 +202,11 @@ def test_names_of_queries_go_on_after_z() -> None:
     assert [reference(place) for place in (0, 25, 26, 27, 51, 52, 701, 702)] == [
         "A", "Z", "AA", "AB", "AZ", "BA", "ZZ", "AAA",
     ]  # fmt: skip
+
+
+def test_a_number_that_is_named_says_what_it_is_of_even_alone(setting: Setting) -> None:
+    modes = {
+        named: Stat(title="stat", named=named, **COMMON).render(setting)["options"]["textMode"]
+        for named in (False, True)
+    }
+    assert modes == {False: "auto", True: "value_and_name"}

@@ -103,6 +103,22 @@ def test_a_higher_value_is_drawn_higher_and_a_later_one_further_to_the_right() -
     assert all(one[0] < other[0] and one[1] > other[1] for one, other in pairwise(places))
 
 
+def test_the_time_at_the_very_end_does_not_leave_the_picture() -> None:
+    window = Window(1_699_999_980, 1_700_000_040, 1)
+    tree = read(timeseries([Line("a", points(1, 2))], {}, window, 500, 200))
+    last = [one for one in tree.iter("text") if ":" in (one.text or "")][-1]
+    assert (last.text, last.get("x"), last.get("text-anchor")) == ("22:14:00", "500.0", "end")
+
+
+@pytest.mark.parametrize(("limits", "highest"), [({"max": 1}, "100%"), ({}, "104%")])
+def test_the_axis_of_a_steady_value_ends_at_the_panels_greatest(
+    limits: dict[str, float], highest: str
+) -> None:
+    defaults = {"unit": "percentunit", **limits}
+    tree = read(timeseries([Line("a", points(1, 1))], defaults, WINDOW, 500, 200))
+    assert [one.text for one in tree.iter("text") if "%" in (one.text or "")][-1] == highest
+
+
 def test_stacked_series_stand_on_each_other() -> None:
     lines = [Line("a", points(1, 1)), Line("b", points(2, 2))]
     defaults = {"custom": {"stacking": {"mode": "normal"}}}

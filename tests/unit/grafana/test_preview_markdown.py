@@ -13,6 +13,12 @@ def test_paragraphs_tables_and_lists_are_told_apart() -> None:
     )
 
 
+def test_numbered_lines_are_a_list_in_their_order() -> None:
+    assert html("Do:\n\n1. **Stop**\n2. Look\n\n1. One\nand no more") == (
+        "<p>Do:</p>\n<ol><li><b>Stop</b></li><li>Look</li></ol>\n<p>1. One\nand no more</p>"
+    )
+
+
 def test_words_may_be_bold_code_or_a_link() -> None:
     assert html("**a** `b` [c](https://d/e?f=1&g=2)") == (
         '<p><b>a</b> <code>b</code> <a href="https://d/e?f=1&amp;g=2">c</a></p>'

@@ -174,6 +174,16 @@ def test_no_two_panels_of_a_page_lie_on_the_same_place(every_kind: dict[str, Any
             cells |= own
 
 
+def test_a_number_alone_has_its_name_beside_it_where_the_panel_says_so(
+    board_of: Callable[..., Board], setting: Setting, tmp_path: Path
+) -> None:
+    for named in (True, False):
+        board = board_of(panel(Stat, "Source", named=named)).generate(setting)
+        write_pages(previewed(answering({"instance": "alone"}), [board]), tmp_path, "a test")
+        page = (tmp_path / "a_board.html").read_text(encoding="utf-8")
+        assert ("<span>alone</span>" in page) == named
+
+
 def test_a_panel_without_data_says_why(
     board_of: Callable[..., Board], setting: Setting, tmp_path: Path
 ) -> None:

@@ -73,8 +73,16 @@ def test_columns_stand_in_the_order_given_under_their_usual_headings_or_another(
 
 
 def test_firing_alerts_say_what_they_are_about_and_begin_with_name_and_severity() -> None:
-    panel = firing_alerts("Alerts on pods", "ALERTS", "pod", normal="one")
-    assert (panel.title, panel.queries) == ("Firing alerts", (Query("ALERTS"),))
+    panel = firing_alerts("Alerts on pods", 'ALERTS{pod!=""}', "pod", normal="one")
+    assert panel.title == "Firing alerts"
     assert panel.description == "Alerts on pods; a click on the name opens the runbook. Normal: one."
     assert list(panel.columns) == ["alertname", "severity", "pod"]
-    assert firing_alerts("Alerts", "ALERTS").description.endswith("Normal: none.")
+    assert firing_alerts("Alerts", 'ALERTS{pod!=""}').description.endswith("Normal: none.")
+
+
+def test_the_most_severe_of_the_firing_alerts_come_first() -> None:
+    (query,) = firing_alerts("Alerts on pods", 'ALERTS{pod!=""}').queries
+    assert query.expression == (
+        'sort_desc(ALERTS{pod!="",severity="critical"} + 2 or ALERTS{pod!="",severity="warning"} + 1'
+        ' or ALERTS{pod!=""})'
+    )
