@@ -4,7 +4,7 @@ from stakewatch.grafana import usage
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.groups import CHOSEN_NETWORK, of_networks, per_group, per_network
 from stakewatch.grafana.joins import CHOSEN, Process, either, newest
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
 from stakewatch.grafana.node_panels import healthy_over_time
 from stakewatch.grafana.nodes import answers, peers_of_beacon, peers_of_execution, with_board
@@ -344,88 +344,74 @@ RESOURCES = row(
     width=12,
 )
 
-WHAT_RUNS = Row(
+WHAT_RUNS = row(
     "What runs where",
-    (
-        Cell(
-            Table(
-                title="Nodes",
-                description="Each node, its version and whether it passes all checks. Normal: all healthy. A "
-                "click on the last column opens the board of its implementation.",
-                unit="none",
-                alerts=("ClientVersionOutdated", "ClientVersionsDrift"),
-                queries=(
-                    Query(
-                        with_board(
-                            "max by (cluster, network, instance, role, implementation) "
-                            f"({NODE.series('stakewatch_node_healthy')})\n"
-                            "* on (cluster, instance) group_left (version)\n"
-                            "topk by (cluster, instance) (1, max by (cluster, instance, version) "
-                            f"({NODE.series('stakewatch_node_info')}))"
-                        )
-                    ),
-                ),
-                columns=headed(
-                    "cluster", "network", "instance", "role", "implementation", "version", board="Details"
-                ),
-                values=(Value("Healthy", "bool_yes_no"),),
-                column_links={
-                    "Details": (
-                        {
-                            "title": "Board of this implementation",
-                            "url": "/d/${__value.raw}?var-cluster=${__data.fields.Cluster}"
-                            "&var-instance=${__data.fields.Instance}&${datasource:queryparam}&${__url_time_range}",
-                            "targetBlank": False,
-                        },
-                    ),
+    Table(
+        title="Nodes",
+        description="Each node, its version and whether it passes all checks. Normal: all healthy. A "
+        "click on the last column opens the board of its implementation.",
+        unit="none",
+        alerts=("ClientVersionOutdated", "ClientVersionsDrift"),
+        queries=(
+            Query(
+                with_board(
+                    "max by (cluster, network, instance, role, implementation) "
+                    f"({NODE.series('stakewatch_node_healthy')})\n"
+                    "* on (cluster, instance) group_left (version)\n"
+                    "topk by (cluster, instance) (1, max by (cluster, instance, version) "
+                    f"({NODE.series('stakewatch_node_info')}))"
+                )
+            ),
+        ),
+        columns=headed(
+            "cluster", "network", "instance", "role", "implementation", "version", board="Details"
+        ),
+        values=(Value("Healthy", "bool_yes_no"),),
+        column_links={
+            "Details": (
+                {
+                    "title": "Board of this implementation",
+                    "url": "/d/${__value.raw}?var-cluster=${__data.fields.Cluster}"
+                    "&var-instance=${__data.fields.Instance}&${datasource:queryparam}&${__url_time_range}",
+                    "targetBlank": False,
                 },
             ),
-            width=14,
-            height=9,
-        ),
-        Cell(
-            Table(
-                title="Who uses which beacon node",
-                description="Beacon nodes of each validator client as configured, and the one that the "
-                "exporter sees or assumes in use. Normal: the primary in use, and a backup beside it.",
-                unit="none",
-                queries=(
-                    in_use(
-                        per_network(of_networks("stakewatch_topology_info"), *LINK, "priority"),
-                        per_network(of_networks("stakewatch_topology_active"), *LINK, "source"),
-                    ),
-                ),
-                columns=headed("network", "validator_client", "beacon_node", "priority", "source"),
-                values=(Value("In use", "bool_yes_no"),),
-            ),
-            width=10,
-            height=9,
-        ),
-        Cell(
-            Table(
-                title="Groups of keys",
-                description="Each group with its validator client and primary beacon node, and how many of "
-                "its keys are active. Normal: no group without a client. A click on a group opens its board.",
-                unit="none",
-                queries=(
-                    Query(
-                        f"{of_networks('group:stakewatch_validators_active:sum')}\n"
-                        "* on (network, group) group_left (validator_client, beacon_node)\n"
-                        f"{of_networks('group:stakewatch_cause:info')}"
-                    ),
-                ),
-                columns=headed("network", "group", "validator_client", "beacon_node"),
-                value="Active keys",
-                column_links={
-                    "Group": (
-                        row_link("validators", "This group", {"network": "Network", "group": "Group"}),
-                    ),
-                },
-            ),
-            width=24,
-            height=8,
-        ),
+        },
     ),
+    Table(
+        title="Who uses which beacon node",
+        description="Beacon nodes of each validator client as configured, and the one that the "
+        "exporter sees or assumes in use. Normal: the primary in use, and a backup beside it.",
+        unit="none",
+        queries=(
+            in_use(
+                per_network(of_networks("stakewatch_topology_info"), *LINK, "priority"),
+                per_network(of_networks("stakewatch_topology_active"), *LINK, "source"),
+            ),
+        ),
+        columns=headed("network", "validator_client", "beacon_node", "priority", "source"),
+        values=(Value("In use", "bool_yes_no"),),
+    ),
+    Table(
+        title="Groups of keys",
+        description="Each group with its validator client and primary beacon node, and how many of "
+        "its keys are active. Normal: no group without a client. A click on a group opens its board.",
+        unit="none",
+        queries=(
+            Query(
+                f"{of_networks('group:stakewatch_validators_active:sum')}\n"
+                "* on (network, group) group_left (validator_client, beacon_node)\n"
+                f"{of_networks('group:stakewatch_cause:info')}"
+            ),
+        ),
+        columns=headed("network", "group", "validator_client", "beacon_node"),
+        value="Active keys",
+        column_links={
+            "Group": (row_link("validators", "This group", {"network": "Network", "group": "Group"}),),
+        },
+    ),
+    width=(14, 10, 24),
+    height=(9, 9, 8),
 )
 
 dashboard = Board(

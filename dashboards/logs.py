@@ -2,7 +2,7 @@
 
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.joins import CHOSEN
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, chosen_link
 from stakewatch.grafana.panels import Stat, Timeseries
 from stakewatch.grafana.queries import LogQuery, Query
@@ -218,92 +218,71 @@ ERRORS = row(
     ),
 )
 
-SECURITY = Row(
+SECURITY = row(
     "Who touched keys?",
-    (
-        Cell(
-            Table(
-                title="Commands in pods and reads of keystores",
-                description="Who went into a pod, and who read a secret with keystores, in the last 5 "
-                f"minutes, by the audit log. Normal: nobody. {NEEDS_RULER}",
-                unit="none",
-                queries=(
-                    Query(
-                        "max by (cluster, namespace, pod, action, user) "
-                        f"(pod:exec_audit_events:count5m{{{CHOSEN}}})"
-                    ),
-                    Query(
-                        "max by (cluster, namespace, secret, action, user) "
-                        f"(secret:keystore_read_audit_events:count5m{{{CHOSEN}}})"
-                    ),
-                ),
-                columns=headed("cluster", "namespace", "pod", "secret", action="Action", user="User"),
-                values=(Value("Commands", "none"), Value("Reads", "none")),
-                alerts=("ValidatorPodExec", "KeystoreSecretRead"),
-                no_value="nobody",
+    Table(
+        title="Commands in pods and reads of keystores",
+        description="Who went into a pod, and who read a secret with keystores, in the last 5 "
+        f"minutes, by the audit log. Normal: nobody. {NEEDS_RULER}",
+        unit="none",
+        queries=(
+            Query(
+                f"max by (cluster, namespace, pod, action, user) (pod:exec_audit_events:count5m{{{CHOSEN}}})"
             ),
-            width=12,
-            height=9,
+            Query(
+                "max by (cluster, namespace, secret, action, user) "
+                f"(secret:keystore_read_audit_events:count5m{{{CHOSEN}}})"
+            ),
         ),
-        Cell(
-            Logs(
-                title="Lines about keys",
-                description="What clients and signers say of slashing protection, doppelgangers, changes of "
-                f"keys, and refused access. Normal: none. {NEEDS_LOKI}",
-                alerts=("KeymanagerApiCalled", "SignerUnauthorisedAccess"),
-                queries=(LogQuery(f"{lines(NO_FLOODS)} {KEYS}", ""),),
+        columns=headed("cluster", "namespace", "pod", "secret", action="Action", user="User"),
+        values=(Value("Commands", "none"), Value("Reads", "none")),
+        alerts=("ValidatorPodExec", "KeystoreSecretRead"),
+        no_value="nobody",
+    ),
+    Logs(
+        title="Lines about keys",
+        description="What clients and signers say of slashing protection, doppelgangers, changes of "
+        f"keys, and refused access. Normal: none. {NEEDS_LOKI}",
+        alerts=("KeymanagerApiCalled", "SignerUnauthorisedAccess"),
+        queries=(LogQuery(f"{lines(NO_FLOODS)} {KEYS}", ""),),
+    ),
+    Logs(
+        title="Audit log: pods and secrets",
+        description="What was asked of Kubernetes about pods' shells and about secrets, the newest "
+        f"first. Normal: the cluster's own controllers. {NEEDS_LOKI}",
+        queries=(
+            LogQuery(
+                f'{{{AUDIT}}} | resource = "secrets" or subresource =~ "exec|attach|portforward"'
+                ' | user !~ "system:.*"',
+                "",
             ),
-            width=12,
-            height=9,
-        ),
-        Cell(
-            Logs(
-                title="Audit log: pods and secrets",
-                description="What was asked of Kubernetes about pods' shells and about secrets, the newest "
-                f"first. Normal: the cluster's own controllers. {NEEDS_LOKI}",
-                queries=(
-                    LogQuery(
-                        f'{{{AUDIT}}} | resource = "secrets" or subresource =~ "exec|attach|portforward"'
-                        ' | user !~ "system:.*"',
-                        "",
-                    ),
-                ),
-            ),
-            width=24,
-            height=8,
         ),
     ),
+    width=(12, 12, 24),
+    height=(9, 9, 8),
 )
 
-SEARCH = Row(
+SEARCH = row(
     "All lines about one slot, key or word",
-    (
-        Cell(
-            Timeseries(
-                title="Matching lines by process",
-                description="Lines that match what is typed in above, by process. Normal: whatever you look "
-                f"for. The order in which processes spoke is the story of an event. {NEEDS_LOKI}",
-                unit="suffix: lines",
-                queries=(LogQuery(how_many(f"{lines()} {TYPED_IN}", "instance"), "{{instance}}"),),
-                draw="bars",
-                stack=True,
-                no_value="no line matches",
-            ),
-            width=24,
-            height=6,
-        ),
-        Cell(
-            Logs(
-                title="Matching lines",
-                description="Lines that match slot, public key, validator and words above, of the chosen "
-                "processes. Normal: whatever you look for. `stakewatch logs trace` tells an event's time "
-                f"line over all processes. {NEEDS_LOKI}",
-                queries=(LogQuery(f"{lines()} {TYPED_IN}", ""),),
-            ),
-            width=24,
-            height=14,
-        ),
+    Timeseries(
+        title="Matching lines by process",
+        description="Lines that match what is typed in above, by process. Normal: whatever you look "
+        f"for. The order in which processes spoke is the story of an event. {NEEDS_LOKI}",
+        unit="suffix: lines",
+        queries=(LogQuery(how_many(f"{lines()} {TYPED_IN}", "instance"), "{{instance}}"),),
+        draw="bars",
+        stack=True,
+        no_value="no line matches",
     ),
+    Logs(
+        title="Matching lines",
+        description="Lines that match slot, public key, validator and words above, of the chosen "
+        "processes. Normal: whatever you look for. `stakewatch logs trace` tells an event's time "
+        f"line over all processes. {NEEDS_LOKI}",
+        queries=(LogQuery(f"{lines()} {TYPED_IN}", ""),),
+    ),
+    width=24,
+    height=(6, 14),
 )
 
 dashboard = Board(

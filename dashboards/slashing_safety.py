@@ -3,7 +3,7 @@
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.group_panels import GROUP_LEGEND, KEYS_SLASHED
 from stakewatch.grafana.groups import gained, group_series, of_networks, per_group, per_network, since, total
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, chosen_link, row_link
 from stakewatch.grafana.panels import Stat, State, StateTimeline, Timeseries
 from stakewatch.grafana.queries import Query
@@ -147,123 +147,95 @@ its stake.
     width=(14, 10),
 )
 
-WHERE_KEYS_ARE = Row(
+WHERE_KEYS_ARE = row(
     "Is a key in two places?",
-    (
-        Cell(
-            Table(
-                title="Keys in two validator clients",
-                description="Pairs of clients that list the same keys, in the last hour. Normal: none. "
-                f"{NEEDS_KEYMANAGER}",
-                unit="none",
-                queries=(
-                    Query(
-                        per_network(
-                            f"last_over_time({of_networks('stakewatch_duplicate_keys')}[1h])", *CLIENTS
-                        )
-                        + " > 0"
-                    ),
-                ),
-                columns=headed("network", "validator_client", other_validator_client="Other client"),
-                value="Keys",
-                no_value="none known",
+    Table(
+        title="Keys in two validator clients",
+        description="Pairs of clients that list the same keys, in the last hour. Normal: none. "
+        f"{NEEDS_KEYMANAGER}",
+        unit="none",
+        queries=(
+            Query(
+                per_network(f"last_over_time({of_networks('stakewatch_duplicate_keys')}[1h])", *CLIENTS)
+                + " > 0"
             ),
-            width=8,
-            height=7,
         ),
-        Cell(
-            Table(
-                title="Keys that sign although disabled",
-                description="Keys of disabled groups that signed in the last half hour, as the chain shows. "
-                "Normal: none.",
-                unit="none",
-                queries=(Query(LIVE_WHILE_DISABLED),),
-                columns=KEY_COLUMNS,
-                column_links={"Group": (ITS_KEYS,)},
-                no_value="none",
-            ),
-            width=8,
-            height=7,
-        ),
-        Cell(
-            Table(
-                title="Slashed keys",
-                description="Keys that were slashed, those that have left included. Normal: none. Where the "
-                "list of keys is full, the group stands here with the number of its keys.",
-                unit="none",
-                queries=(Query(group_series("validator:stakewatch_slashed:last")),),
-                columns=KEY_COLUMNS,
-                column_links={"Group": (ITS_KEYS,)},
-                no_value="none",
-            ),
-            width=8,
-            height=7,
-        ),
-        Cell(
-            Table(
-                title="Keys that each client lists",
-                description="Keys of each validator client by its own list, and those that stakewatch.yaml "
-                f"gives to it and it lacks. Normal: none missing. {NEEDS_KEYMANAGER}",
-                unit="none",
-                alerts=("ValidatorClientKeysMissing",),
-                queries=(
-                    Query(per_network(of_networks("stakewatch_validator_client_keys"), "validator_client")),
-                    Query(
-                        per_network(
-                            of_networks("stakewatch_validator_client_keys_missing"), "validator_client"
-                        )
-                    ),
-                ),
-                columns=headed("network", "validator_client"),
-                values=(Value("Keys", "none"), Value("Missing", "none")),
-                column_links={
-                    "Client": (row_link("validator_clients", "This client", {"instance": "Client"}),),
-                },
-                no_value="no list",
-            ),
-            width=8,
-        ),
-        Cell(
-            Timeseries(
-                title="Keys in remote signers",
-                description="Keys that each remote signer lists, and configured ones that it lacks. Normal: "
-                "level, and none missing. Needs signers in stakewatch.yaml.",
-                unit="none",
-                queries=(
-                    Query(per_network(of_networks("stakewatch_signer_keys"), "instance"), "{{instance}}"),
-                    Query(
-                        per_network(of_networks("stakewatch_signer_keys_missing"), "instance"),
-                        "{{instance}} missing",
-                    ),
-                ),
-                alerts=("RemoteSignerKeysMissing",),
-                no_value="no signer",
-            ),
-            width=8,
-        ),
-        Cell(
-            Timeseries(
-                title="Age of the key lists",
-                description="Time since the exporter last heard from a keymanager API. Normal: below a "
-                "minute. Older: a key in two clients, or in none, stays unseen, except on the chain. "
-                f"{NEEDS_KEYMANAGER}",
-                unit="s",
-                queries=(
-                    Query(
-                        "time() - "
-                        + per_network(
-                            of_networks("stakewatch_last_update_timestamp_seconds", 'source="keymanagers"')
-                        ),
-                        "{{network}}",
-                    ),
-                ),
-                alerts=("ValidatorClientKeysUnknown",),
-                steps=steps(start="green", orange=300),
-                no_value="no list",
-            ),
-            width=8,
-        ),
+        columns=headed("network", "validator_client", other_validator_client="Other client"),
+        value="Keys",
+        no_value="none known",
     ),
+    Table(
+        title="Keys that sign although disabled",
+        description="Keys of disabled groups that signed in the last half hour, as the chain shows. "
+        "Normal: none.",
+        unit="none",
+        queries=(Query(LIVE_WHILE_DISABLED),),
+        columns=KEY_COLUMNS,
+        column_links={"Group": (ITS_KEYS,)},
+        no_value="none",
+    ),
+    Table(
+        title="Slashed keys",
+        description="Keys that were slashed, those that have left included. Normal: none. Where the "
+        "list of keys is full, the group stands here with the number of its keys.",
+        unit="none",
+        queries=(Query(group_series("validator:stakewatch_slashed:last")),),
+        columns=KEY_COLUMNS,
+        column_links={"Group": (ITS_KEYS,)},
+        no_value="none",
+    ),
+    Table(
+        title="Keys that each client lists",
+        description="Keys of each validator client by its own list, and those that stakewatch.yaml "
+        f"gives to it and it lacks. Normal: none missing. {NEEDS_KEYMANAGER}",
+        unit="none",
+        alerts=("ValidatorClientKeysMissing",),
+        queries=(
+            Query(per_network(of_networks("stakewatch_validator_client_keys"), "validator_client")),
+            Query(per_network(of_networks("stakewatch_validator_client_keys_missing"), "validator_client")),
+        ),
+        columns=headed("network", "validator_client"),
+        values=(Value("Keys", "none"), Value("Missing", "none")),
+        column_links={
+            "Client": (row_link("validator_clients", "This client", {"instance": "Client"}),),
+        },
+        no_value="no list",
+    ),
+    Timeseries(
+        title="Keys in remote signers",
+        description="Keys that each remote signer lists, and configured ones that it lacks. Normal: "
+        "level, and none missing. Needs signers in stakewatch.yaml.",
+        unit="none",
+        queries=(
+            Query(per_network(of_networks("stakewatch_signer_keys"), "instance"), "{{instance}}"),
+            Query(
+                per_network(of_networks("stakewatch_signer_keys_missing"), "instance"),
+                "{{instance}} missing",
+            ),
+        ),
+        alerts=("RemoteSignerKeysMissing",),
+        no_value="no signer",
+    ),
+    Timeseries(
+        title="Age of the key lists",
+        description="Time since the exporter last heard from a keymanager API. Normal: below a "
+        "minute. Older: a key in two clients, or in none, stays unseen, except on the chain. "
+        f"{NEEDS_KEYMANAGER}",
+        unit="s",
+        queries=(
+            Query(
+                "time() - "
+                + per_network(
+                    of_networks("stakewatch_last_update_timestamp_seconds", 'source="keymanagers"')
+                ),
+                "{{network}}",
+            ),
+        ),
+        alerts=("ValidatorClientKeysUnknown",),
+        steps=steps(start="green", orange=300),
+        no_value="no list",
+    ),
+    height=(7, 7, 7, 8, 8, 8),
 )
 
 REFUSALS = row(

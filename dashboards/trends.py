@@ -4,7 +4,7 @@ from stakewatch.grafana.board import Board
 from stakewatch.grafana.group_panels import GROUP_LEGEND, GWEI
 from stakewatch.grafana.groups import group_series, of_networks
 from stakewatch.grafana.joins import CHOSEN
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, chosen_link
 from stakewatch.grafana.panels import Gauge, Stat, Timeseries
 from stakewatch.grafana.queries import Query
@@ -321,87 +321,72 @@ NODES = row(
     links=(THIS_NODE,),
 )
 
-MACHINES = Row(
+MACHINES = row(
     "Machines and volumes",
-    (
-        Cell(
-            Timeseries(
-                title="Memory peak by day",
-                description="The most memory in use in the day before each point, page cache not counted. "
-                "Normal: level. The dashed line is the alert's threshold: act before a climb reaches it.",
-                unit="percentunit",
-                queries=(
-                    Query(
-                        "max by (cluster, instance) "
-                        f"(max_over_time({of_clusters('machine:memory_used')}{DAY}))"
-                    ),
-                ),
-                alerts=("NodeMemoryHigh",),
-                maximum=1,
-                links=(THIS_MACHINE,),
-            ),
+    Timeseries(
+        title="Memory peak by day",
+        description="The most memory in use in the day before each point, page cache not counted. "
+        "Normal: level. The dashed line is the alert's threshold: act before a climb reaches it.",
+        unit="percentunit",
+        queries=(
+            Query(f"max by (cluster, instance) (max_over_time({of_clusters('machine:memory_used')}{DAY}))"),
         ),
-        Cell(
-            Timeseries(
-                title="CPU by day",
-                description="Mean share of CPU time in use over the day before each point. Normal: level; it "
-                "grows with the number of validators in the network and with gas limits.",
-                unit="percentunit",
-                queries=(
-                    Query(
-                        f"max by (cluster, instance) (avg_over_time({of_clusters('machine:cpu_used')}{DAY}))"
-                    ),
-                ),
-                maximum=1,
-                links=(THIS_MACHINE,),
-            ),
-        ),
-        Cell(
-            Timeseries(
-                title="Volumes used",
-                description="How full each claim and disk was. Normal: a straight climb; steps down are "
-                "pruning, or a larger volume. The dashed line is the alert's threshold.",
-                unit="percentunit",
-                queries=(
-                    Query(
-                        f"max by ({VOLUME_LABELS}) (last_over_time({VOLUMES}{NEWEST}))",
-                        VOLUME_LEGEND,
-                    ),
-                ),
-                alerts=("VolumeAlmostFull",),
-                maximum=1,
-            ),
-        ),
-        Cell(
-            Table(
-                title="Days until full",
-                description="When each claim and disk is full at its pace of the whole time range, the next "
-                "ones first. Normal: months. Order what it takes before it is weeks.",
-                unit="d",
-                queries=(
-                    Query(
-                        "bottomk(20,\n"
-                        f"  (1 - max by ({VOLUME_LABELS}) (last_over_time({VOLUMES}{NEWEST})))\n"
-                        f"  / (max by ({VOLUME_LABELS}) (deriv({VOLUMES}{RANGE})) > 0)\n"
-                        "  / 86400\n"
-                        ")"
-                    ),
-                ),
-                columns={
-                    "cluster": "Cluster",
-                    "namespace": "Namespace",
-                    "persistentvolumeclaim": "Claim",
-                    "instance": "Machine",
-                    "device": "Device",
-                },
-                value="Days",
-                decimals=0,
-                no_value="nothing grows",
-            ),
-            width=24,
-            height=7,
-        ),
+        alerts=("NodeMemoryHigh",),
+        maximum=1,
+        links=(THIS_MACHINE,),
     ),
+    Timeseries(
+        title="CPU by day",
+        description="Mean share of CPU time in use over the day before each point. Normal: level; it "
+        "grows with the number of validators in the network and with gas limits.",
+        unit="percentunit",
+        queries=(
+            Query(f"max by (cluster, instance) (avg_over_time({of_clusters('machine:cpu_used')}{DAY}))"),
+        ),
+        maximum=1,
+        links=(THIS_MACHINE,),
+    ),
+    Timeseries(
+        title="Volumes used",
+        description="How full each claim and disk was. Normal: a straight climb; steps down are "
+        "pruning, or a larger volume. The dashed line is the alert's threshold.",
+        unit="percentunit",
+        queries=(
+            Query(
+                f"max by ({VOLUME_LABELS}) (last_over_time({VOLUMES}{NEWEST}))",
+                VOLUME_LEGEND,
+            ),
+        ),
+        alerts=("VolumeAlmostFull",),
+        maximum=1,
+    ),
+    Table(
+        title="Days until full",
+        description="When each claim and disk is full at its pace of the whole time range, the next "
+        "ones first. Normal: months. Order what it takes before it is weeks.",
+        unit="d",
+        queries=(
+            Query(
+                "bottomk(20,\n"
+                f"  (1 - max by ({VOLUME_LABELS}) (last_over_time({VOLUMES}{NEWEST})))\n"
+                f"  / (max by ({VOLUME_LABELS}) (deriv({VOLUMES}{RANGE})) > 0)\n"
+                "  / 86400\n"
+                ")"
+            ),
+        ),
+        columns={
+            "cluster": "Cluster",
+            "namespace": "Namespace",
+            "persistentvolumeclaim": "Claim",
+            "instance": "Machine",
+            "device": "Device",
+        },
+        value="Days",
+        decimals=0,
+        no_value="nothing grows",
+    ),
+    width=(8, 8, 8, 24),
+    height=(8, 8, 8, 7),
 )
 
 dashboard = Board(

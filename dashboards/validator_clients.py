@@ -3,7 +3,7 @@
 from stakewatch.grafana.board import Board
 from stakewatch.grafana.groups import of_networks, per_network
 from stakewatch.grafana.joins import CHOSEN, Process, newest
-from stakewatch.grafana.layout import Cell, Row, row
+from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import board_link, row_link
 from stakewatch.grafana.nodes import first_of
 from stakewatch.grafana.panels import Gauge, Stat, State, StateTimeline, Timeseries
@@ -184,94 +184,82 @@ DUTIES = row(
     links=(THIS_CLIENT,),
 )
 
-BEACON_NODES = Row(
+BEACON_NODES = row(
     "Do they reach a synced beacon node?",
-    (
-        Cell(
-            Timeseries(
-                title="Beacon nodes of Lighthouse",
-                description="Beacon nodes that are configured, reachable and synced, as Lighthouse sees "
-                "them. Normal: three equal lines. Synced at 0: its keys earn nothing.",
-                unit="none",
-                alerts=("ValidatorClientWithoutSyncedBeacon",),
-                queries=tuple(
-                    Query(
-                        newest(LIGHTHOUSE.series(f"vc_beacon_nodes_{kind}_count")),
-                        f"{{{{instance}}}} {legend}",
-                    )
-                    for kind, legend in (
-                        ("total", "configured"),
-                        ("available", "reachable"),
-                        ("synced", "synced"),
-                    )
-                ),
-                links=(THIS_CLIENT,),
-            ),
+    Timeseries(
+        title="Beacon nodes of Lighthouse",
+        description="Beacon nodes that are configured, reachable and synced, as Lighthouse sees "
+        "them. Normal: three equal lines. Synced at 0: its keys earn nothing.",
+        unit="none",
+        alerts=("ValidatorClientWithoutSyncedBeacon",),
+        queries=tuple(
+            Query(
+                newest(LIGHTHOUSE.series(f"vc_beacon_nodes_{kind}_count")),
+                f"{{{{instance}}}} {legend}",
+            )
+            for kind, legend in (
+                ("total", "configured"),
+                ("available", "reachable"),
+                ("synced", "synced"),
+            )
         ),
-        Cell(
-            Timeseries(
-                title="Requests to beacon nodes",
-                description="Requests per second to each beacon node, of Lighthouse and Teku. Normal: the "
-                "first node leads. A second one that takes over: the first is out of reach.",
-                unit="reqps",
-                queries=(
-                    Query(
-                        f"sum by (cluster, instance, endpoint) ({REQUESTS_OF_LIGHTHOUSE})",
-                        "{{instance}} {{endpoint}}",
-                    ),
-                    Query(
-                        "sum by (cluster, instance, endpoint, outcome) "
-                        f"({TEKU.per_second(BEACON_REQUESTS_OF_TEKU)})",
-                        "{{instance}} {{endpoint}} {{outcome}}",
-                    ),
-                ),
-                links=(THIS_CLIENT,),
-            ),
-        ),
-        Cell(
-            Timeseries(
-                title="Calls of Prysm by outcome",
-                description="Calls of Prysm to its beacon node by outcome. Normal: OK. Unavailable: the "
-                "beacon node is out of reach, and Prysm has no other.",
-                unit="reqps",
-                queries=(
-                    Query(
-                        "sum by (cluster, instance, grpc_code) "
-                        f"({PRYSM.per_second('grpc_client_handled_total')})",
-                        "{{instance}} {{grpc_code}}",
-                    ),
-                ),
-                links=(THIS_CLIENT,),
-            ),
-        ),
-        Cell(
-            Table(
-                title="Beacon node in use",
-                description="The beacon node that each client uses, as far as the exporter can tell. "
-                "Normal: its primary. `assumed`: the client does not tell, so the first healthy node is "
-                "taken.",
-                unit="none",
-                alerts=("ValidatorClientOnBackup",),
-                queries=(
-                    Query(
-                        per_network(
-                            of_networks("stakewatch_topology_active", OF_CLIENT),
-                            "validator_client",
-                            "beacon_node",
-                            "source",
-                        )
-                        + " == 1"
-                    ),
-                ),
-                columns=headed("network", "validator_client", "beacon_node", "source"),
-                column_links={
-                    "Beacon": (row_link("shared_beacon", "This beacon node", {"instance": "Beacon"}),),
-                },
-            ),
-            width=24,
-            height=7,
-        ),
+        links=(THIS_CLIENT,),
     ),
+    Timeseries(
+        title="Requests to beacon nodes",
+        description="Requests per second to each beacon node, of Lighthouse and Teku. Normal: the "
+        "first node leads. A second one that takes over: the first is out of reach.",
+        unit="reqps",
+        queries=(
+            Query(
+                f"sum by (cluster, instance, endpoint) ({REQUESTS_OF_LIGHTHOUSE})",
+                "{{instance}} {{endpoint}}",
+            ),
+            Query(
+                f"sum by (cluster, instance, endpoint, outcome) ({TEKU.per_second(BEACON_REQUESTS_OF_TEKU)})",
+                "{{instance}} {{endpoint}} {{outcome}}",
+            ),
+        ),
+        links=(THIS_CLIENT,),
+    ),
+    Timeseries(
+        title="Calls of Prysm by outcome",
+        description="Calls of Prysm to its beacon node by outcome. Normal: OK. Unavailable: the "
+        "beacon node is out of reach, and Prysm has no other.",
+        unit="reqps",
+        queries=(
+            Query(
+                f"sum by (cluster, instance, grpc_code) ({PRYSM.per_second('grpc_client_handled_total')})",
+                "{{instance}} {{grpc_code}}",
+            ),
+        ),
+        links=(THIS_CLIENT,),
+    ),
+    Table(
+        title="Beacon node in use",
+        description="The beacon node that each client uses, as far as the exporter can tell. "
+        "Normal: its primary. `assumed`: the client does not tell, so the first healthy node is "
+        "taken.",
+        unit="none",
+        alerts=("ValidatorClientOnBackup",),
+        queries=(
+            Query(
+                per_network(
+                    of_networks("stakewatch_topology_active", OF_CLIENT),
+                    "validator_client",
+                    "beacon_node",
+                    "source",
+                )
+                + " == 1"
+            ),
+        ),
+        columns=headed("network", "validator_client", "beacon_node", "source"),
+        column_links={
+            "Beacon": (row_link("shared_beacon", "This beacon node", {"instance": "Beacon"}),),
+        },
+    ),
+    width=(8, 8, 8, 24),
+    height=(8, 8, 8, 7),
 )
 
 SIGNER = Process(role="signer|validator")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import starmap
 
 from grafanalib import core
 
@@ -37,18 +38,17 @@ def row(
     title: str,
     *panels: Panel,
     width: int | tuple[int, ...] = 8,
-    height: int = 8,
+    height: int | tuple[int, ...] = 8,
     collapsed: bool = False,
     links: tuple[Mapping[str, object], ...] = (),
 ) -> Row:
-    """Return a row of panels of one height, and one width or a width each.
+    """Return a row of panels of one width and height, or one each.
 
     `links` are those of the panels that have none of their own.
     """
     linked = (replace(panel, links=panel.links or links) for panel in panels)
-    widths = (width,) * len(panels) if isinstance(width, int) else width
-    cells = tuple(Cell(panel, wide, height) for panel, wide in zip(linked, widths, strict=True))
-    return Row(title, cells, collapsed=collapsed)
+    sizes = ((size,) * len(panels) if isinstance(size, int) else size for size in (width, height))
+    return Row(title, tuple(starmap(Cell, zip(linked, *sizes, strict=True))), collapsed=collapsed)
 
 
 def place(rows: Sequence[Row], setting: Setting) -> list[dict[str, object]]:
