@@ -20,7 +20,7 @@ from stakewatch.grafana.layout import row
 from stakewatch.grafana.links import chosen_link
 from stakewatch.grafana.panels import BarGauge, Stat, Timeseries
 from stakewatch.grafana.queries import Query
-from stakewatch.grafana.tables import FiringAlerts, Table, Value, headed
+from stakewatch.grafana.tables import Table, Value, firing_alerts, headed
 from stakewatch.grafana.text_panels import Text
 from stakewatch.grafana.thresholds import Step
 
@@ -158,12 +158,11 @@ Say beforehand what you look for, and look once: of 20 labels one scores 2 by ch
 node shows that node, not its label.
 """,
     ),
-    FiringAlerts(
-        title="Firing alerts",
-        description="Alerts on groups of the chosen networks that fire now: what is broken in one "
-        "cohort is no comparison. Normal: none.",
-        queries=(Query(FIRING),),
-        columns=headed("alertname", "severity", "group", "beacon_node"),
+    firing_alerts(
+        "Alerts on groups of the chosen networks, for what is broken in one cohort is no comparison",
+        FIRING,
+        "group",
+        "beacon_node",
     ),
     width=12,
     height=9,
