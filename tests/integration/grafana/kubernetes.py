@@ -1,12 +1,13 @@
 """What the simulator has none of: Kubernetes, the EBS driver, mev-boost, lists of keys, and recorded logs."""
 
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from stakewatch.simulator.plan import BeaconNode, ExecutionNode, FleetPlan, ValidatorClient
+from tests.unit.grafana.serving import serving as serving_pages
 
 _MEMORY = 68_719_476_736
 _CLAIM_SIZE = 1e12
@@ -170,24 +171,8 @@ def serving(plan: FleetPlan) -> Iterator[str]:
     """Serve the metrics of a plan on loopback, and give host and port."""
     started = time.monotonic()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = metrics(plan, 100 + time.monotonic() - started).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def page(_path: str, _parameters: Mapping[str, str]) -> tuple[int, bytes]:
+        return HTTPStatus.OK, metrics(plan, 100 + time.monotonic() - started).encode()
 
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base's name
-            """Say nothing about each scrape."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving_pages(page) as api:
+        yield urlsplit(api.url).netloc

@@ -2,13 +2,13 @@
 
 import itertools
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -21,6 +21,7 @@ from stakewatch.grafana.filling import fill
 from stakewatch.grafana.generation import generated, load_board
 from stakewatch.grafana.setting import setting_of
 from stakewatch.programs.servers import Prometheus, prometheus
+from tests.unit.grafana.serving import serving
 
 ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "tests" / "samples"
@@ -166,28 +167,12 @@ def origin() -> Iterator[str]:
     served = jobs()
     started = time.monotonic()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            job = served[self.path.strip("/")]
-            body = job.serve(int(time.monotonic() - started)).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def page(path: str, _parameters: Mapping[str, str]) -> tuple[int, bytes]:
+        job = served[path.strip("/")]
+        return HTTPStatus.OK, job.serve(int(time.monotonic() - started)).encode()
 
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base's name
-            """Say nothing about each scrape."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(page) as api:
+        yield urlsplit(api.url).netloc
 
 
 @pytest.fixture(scope="module")

@@ -37,16 +37,9 @@ class Running:
 @pytest.fixture
 def simulator(tmp_path: Path) -> Iterator[Running]:
     log = tmp_path / "simulator.log"
-    arguments: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "stakewatch.simulator",
-        "--plan",
-        "demo",
-        "--folder",
-        tmp_path,
-    ]
-    with Process.start(arguments, log=log) as process:
+    with Process.start(
+        [sys.executable, "-m", "stakewatch.simulator", "--plan", "demo", "--folder", tmp_path], log=log
+    ) as process:
         deadline = time.monotonic() + READY_SECONDS
         while "\n" not in (text := log.read_text(encoding="utf-8")):
             process.expect_running()

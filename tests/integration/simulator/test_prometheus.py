@@ -20,16 +20,9 @@ SOON_SECONDS = 30.0
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[tuple[Prometheus, str]]:
     log = tmp_path / "simulator.log"
-    arguments: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "stakewatch.simulator",
-        "--plan",
-        "demo",
-        "--folder",
-        tmp_path,
-    ]
-    with Process.start(arguments, log=log) as process:
+    with Process.start(
+        [sys.executable, "-m", "stakewatch.simulator", "--plan", "demo", "--folder", tmp_path], log=log
+    ) as process:
         eventually(lambda: process.running and "ready" in log.read_text(encoding="utf-8"))
         control = json.loads(log.read_text(encoding="utf-8").splitlines()[0])["control"]
         configuration = tmp_path / "prometheus.yaml"
