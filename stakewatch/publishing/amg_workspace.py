@@ -18,7 +18,7 @@ from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.aws import AwsError, Patience, Service
 from stakewatch.publishing.interruption import undisturbed
-from stakewatch.publishing.pace import Pace
+from stakewatch.publishing.pace import shared_pace
 from stakewatch.publishing.target import UnusableTargetError
 
 TOKEN_SECONDS = 900
@@ -28,7 +28,8 @@ _RENEWED_AFTER_SECONDS = 600
 _TOKEN_PREFIX = "stakewatch-"  # noqa: S105 - the beginning of a name
 _ROLE = "ADMIN"
 _PAGE_SIZE = 100
-# Of most operations one call a second is allowed ("Amazon Managed Grafana quotas"), of each on its own.
+# Of each operation on its own one call a second is allowed, of DescribeWorkspace five (user guide, "Amazon
+# Managed Grafana quotas"). For Grafana's own API behind it no rate is documented: its 429 is waited out.
 _CALLS_PER_SECOND = 1
 # States in which nothing can be published, or what is published would be lost.
 _UNUSABLE = frozenset(
@@ -70,8 +71,9 @@ class ControlPlane:
         """Return the answer to one operation on the workspace."""
         service = self._services.get(operation)
         if service is None:
+            pace = shared_pace(f"grafana {operation}", self._client.meta.region_name, _CALLS_PER_SECOND)
             service = self._services[operation] = Service(
-                self._client, where=self.where, pace=Pace(_CALLS_PER_SECOND), patience=self._patience
+                self._client, where=self.where, pace=pace, patience=self._patience
             )
         return service.ask(operation, workspaceId=self.workspace_id, **parameters)
 

@@ -5,8 +5,6 @@ upsert, a change is accepted before it is made, and what was sent comes back byt
 """
 
 import contextlib
-import functools
-import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,11 +16,12 @@ from stakewatch.publishing.amp_objects import DEFINITION, NAMESPACE
 from stakewatch.publishing.aws import Access, AwsError, Patience, Service, client, open_session
 from stakewatch.publishing.normal_form import normal_alertmanager, normal_rules
 from stakewatch.publishing.objects import Item, State
-from stakewatch.publishing.pace import Pace
+from stakewatch.publishing.pace import shared_pace
 from stakewatch.publishing.target import Report, UnusableTargetError
 
-# The quota "API operations per region in transactions per second" (L-8491EB93) where nobody has changed it;
-# who has less is told to wait by the service (429).
+# "Number of API operations per region in transactions per second", quota L-8491EB93 of `aps`, by default
+# (user guide, "Amazon Managed Service for Prometheus service quotas"). Service Quotas itself allows as many
+# of each of the two calls that are made there (its quotas L-65470577 and L-71DCD22A).
 CALLS_PER_SECOND = 10
 CONNECTIONS = 10
 GOING = "DELETING"
@@ -35,8 +34,6 @@ _STATES = {
     "UPDATE_FAILED": State.FAILED,
 }
 _SERVING = frozenset({"ACTIVE", "UPDATING"})
-# Two threads that open workspaces must not get two.
-_PACES_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -168,17 +165,6 @@ class Way:
         service = Service(made, where=self.where, pace=pace, patience=self.patience)
         closing.callback(service.close)
         return service
-
-
-def shared_pace(service: str, region: str, calls_per_second: int) -> Pace:
-    """Return the pace of one service in one region: its quota is for all workspaces there together."""
-    with _PACES_LOCK:
-        return _pace(service, region, calls_per_second)
-
-
-@functools.cache
-def _pace(_service: str, _region: str, calls_per_second: int) -> Pace:
-    return Pace(calls_per_second)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """How fast and how much at once: a service's calls per second, and several calls side by side."""
 
+import functools
 import threading
 import time
 from collections import deque
@@ -14,6 +15,7 @@ _Thing = TypeVar("_Thing")
 _Result = TypeVar("_Result")
 # Some are longer on their way than others: a little more than a second keeps within the limit there too.
 _WINDOW_SECONDS = 1.2
+_PACES_LOCK = threading.Lock()
 
 
 class Pace:
@@ -42,6 +44,26 @@ class Pace:
             self._begun.append(begin)
         if begin > now:
             self._sleep(begin - now)
+
+
+def shared_pace(service: str, region: str, calls: int) -> Pace:
+    """Return the pace of a service, or of one of its operations, in a region.
+
+    A quota is for all that this program asks there, however many targets it is for.
+    """
+    # Two threads must not get two.
+    with _PACES_LOCK:
+        return _pace(service, region, calls)
+
+
+@functools.cache
+def _pace(_service: str, _region: str, calls: int) -> Pace:
+    return Pace(calls)
+
+
+def forget_paces() -> None:
+    """Let nobody wait any more for what was asked so far."""
+    _pace.cache_clear()
 
 
 class StoppedError(StakewatchError):

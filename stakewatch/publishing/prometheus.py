@@ -28,7 +28,9 @@ from stakewatch.publishing.prometheus_files import (
 )
 from stakewatch.publishing.prometheus_server import (
     NAME,
+    NotRunningError,
     expect_lifecycle,
+    find_process,
     group_line,
     group_lines,
     latest_loading,
@@ -136,6 +138,8 @@ class PrometheusTarget:
                 flaws.append(Flaw("Prometheus does not answer", error.what, mend, fatal=False))
             except UnusableTargetError as error:
                 flaws.append(Flaw(NAME, error.what, error.mend or ""))
+        if self._pid_file is not None:
+            flaws += _process_flaws(self._pid_file)
         with tempfile.TemporaryDirectory(prefix="stakewatch-") as temporary:
             folder = Folder(Path(temporary).resolve())
             for item in items:
@@ -239,7 +243,7 @@ class PrometheusTarget:
         try:
             self._reload(names, report)
         except StakewatchError as error:
-            if not self._before or isinstance(error, UnusableApiError):
+            if not self._before or isinstance(error, UnusableApiError | NotRunningError):
                 raise
             keys = self._put_back()
             # Else its latest loading would count as failed, and its own alert says so. What it has against
@@ -353,6 +357,16 @@ def _expected_groups(files: Sequence[Item]) -> Iterator[str]:
         groups: list[dict[str, Any]] = yaml.safe_load(item.text)["groups"]
         for group in sorted(groups, key=lambda one: str(one["name"])):
             yield group_line(item.name, group["name"], len(group["rules"]))
+
+
+def _process_flaws(pid_file: Path) -> Iterator[Flaw]:
+    try:
+        find_process(pid_file)
+    except NotRunningError as error:
+        mend = "apply writes the files and cannot have them loaded: start it, or correct pid_file"
+        yield Flaw(str(pid_file), error.what, mend, fatal=False)
+    except StakewatchError as error:
+        yield Flaw(str(pid_file), error.what, error.mend or "")
 
 
 def _subject(failure: promtool.Failure, folder: Folder) -> str:

@@ -145,15 +145,19 @@ def reload_over_http(api: JsonApi, place: str) -> None:
         ) from error
 
 
-def reload_by_signal(pid_file: Path) -> None:
-    """Tell the Prometheus whose process id stands in a file to load its configuration again (SIGHUP).
+class NotRunningError(StakewatchError):
+    """The Prometheus whose process id should stand in a file is not running."""
 
-    Raises InputError when that is no Prometheus: this signal ends most other programs.
+
+def find_process(pid_file: Path) -> int:
+    """Return the process id of the Prometheus for which it stands in a file.
+
+    Raises NotRunningError, and InputError when that is no Prometheus.
     """
     number = _process_id(pid_file)
     name = _program_name(number)
     if name is None:
-        raise InputError(
+        raise NotRunningError(
             f"the process {number} is not there", where=str(pid_file), mend="is Prometheus running?"
         )
     if not name.startswith(_PROGRAM):
@@ -162,6 +166,15 @@ def reload_by_signal(pid_file: Path) -> None:
             where=str(pid_file),
             mend="the file is old, or another program's: name the one that Prometheus' service writes",
         )
+    return number
+
+
+def reload_by_signal(pid_file: Path) -> None:
+    """Tell the Prometheus whose process id stands in a file to load its configuration again (SIGHUP).
+
+    Raises what `find_process` raises: this signal ends most other programs. And StakewatchError.
+    """
+    number = find_process(pid_file)
     try:
         os.kill(number, signal.SIGHUP)
     except OSError as error:
@@ -223,9 +236,11 @@ def _process_id(path: Path) -> int:
     try:
         with path.open(encoding="ascii", errors="replace") as file:
             text = file.read(_LARGEST_PID_FILE).strip()
+    except FileNotFoundError as error:
+        raise NotRunningError("is not there", where=str(path), mend="is Prometheus running?") from error
     except OSError as error:
         raise InputError(
-            f"cannot be read: {error.strerror}", where=str(path), mend="is Prometheus running?"
+            f"cannot be read: {error.strerror}", where=str(path), mend="let who runs this read it"
         ) from error
     # 1 is the first program of a machine or container; 0 and less are whole groups of processes.
     if not (text.isascii() and text.isdigit()) or int(text) <= 1:

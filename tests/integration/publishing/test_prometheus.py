@@ -12,7 +12,7 @@ import pytest
 
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.folder import Bundle
-from stakewatch.errors import InputError, StakewatchError
+from stakewatch.errors import StakewatchError
 from stakewatch.programs import servers
 from stakewatch.programs.process import free_port
 from stakewatch.publishing import prometheus_server
@@ -148,7 +148,8 @@ def test_what_prometheus_refuses_is_taken_back(bundle: Path, folder: Path) -> No
         (folder.parent / "more.yaml").write_text("groups: 7\n", encoding="utf-8")
         write(bundle, "rules/validator.yaml", rules("validator", "New"))
         write(bundle, "rules/added.yaml", rules("added", "Added"))
-        (error,) = publish(target(bundle, folder, url=server.url)).errors
+        *put_back, error = publish(target(bundle, folder, url=server.url)).errors
+        assert [error.split()[2] for error in put_back] == ["rules/added.yaml", "rules/validator.yaml"]
         assert "failed to reload config" in error
         assert "the files are again as they were" in error
         assert {path: path.read_bytes() for path in folder.rglob("*.yaml")} == before
@@ -193,8 +194,9 @@ def test_without_the_lifecycle_api_a_signal_does_it(
     with running(folder, flags=()) as server:
         pid_file.write_text(f"{server.process.pid}\n", encoding="ascii")
         write(bundle, "rules/validator.yaml", rules("validator", "New"))
-        (error,) = publish(target(bundle, folder, url=server.url)).errors
-        assert "--web.enable-lifecycle, or write pid_file in stakewatch.yaml:9" in error
+        (flaw,) = publish(target(bundle, folder, url=server.url)).plan.flaws
+        assert "--web.enable-lifecycle, or write pid_file in stakewatch.yaml:9" in flaw.mend
+        assert "New" not in (folder / "rules" / "validator.yaml").read_text(encoding="utf-8")
         options = {"url": server.url, "pid_file": str(pid_file)}
         assert publish(target(bundle, folder, **options)).errors == []
         assert "New" in loaded(server)
@@ -202,7 +204,8 @@ def test_without_the_lifecycle_api_a_signal_does_it(
         # What it refuses after a signal is seen too, and taken back.
         (folder / "rules" / "theirs.yaml").write_text("groups: 7\n", encoding="utf-8")
         write(bundle, "rules/validator.yaml", rules("validator", "Newer"))
-        (error,) = publish(target(bundle, folder, **options)).errors
+        put_back, error = publish(target(bundle, folder, **options)).errors
+        assert put_back == "rule file rules/validator.yaml is again as it was"
         assert "it refuses what is new" in error
         assert "New," in (folder / "rules" / "validator.yaml").read_text(encoding="utf-8")
         (folder / "rules" / "theirs.yaml").unlink()
@@ -230,14 +233,19 @@ def test_a_process_that_is_no_prometheus_gets_no_signal(bundle: Path, folder: Pa
                 ("4194303", "is not there"),
             ):
                 pid_file.write_text(content, encoding="ascii")
-                (error,) = publish(target(bundle, folder, pid_file=str(pid_file))).errors
-                assert said in error
+                (flaw,) = plan(target(bundle, folder, pid_file=str(pid_file))).flaws
+                assert said in flaw.what
+                # The files may be there before Prometheus is.
+                assert flaw.fatal is ("is not there" not in said)
+                with pytest.raises(StakewatchError, match=said):
+                    prometheus_server.reload_by_signal(pid_file)
             assert other.poll() is None
         finally:
             other.kill()
     pid_file.unlink()
-    with pytest.raises(InputError, match="cannot be read"):
-        prometheus_server.reload_by_signal(pid_file)
+    (error,) = publish(target(bundle, folder, pid_file=str(pid_file))).errors
+    assert error == f"{pid_file}: is not there\n  is Prometheus running?"
+    assert (folder / "rules" / "beacon.yaml").is_file()
 
 
 def test_files_of_others_stay_and_ours_that_are_left_over_are_pruned(bundle: Path, folder: Path) -> None:

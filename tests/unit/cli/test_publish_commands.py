@@ -93,6 +93,14 @@ def test_plan_as_json_tells_programs_the_same(run_here: Run) -> None:
     assert any("up{job=" in line for line in target["changes"][0]["diff"])
 
 
+def test_plan_as_json_says_why_an_object_failed(scene: Scene, run_here: Run) -> None:
+    scene.fake.fails = lambda _name, _text: "no room\x1b[31m"
+    assert run_here("apply", "--yes").code == 1
+    (target,) = json.loads(run_here("plan", "--json").out)
+    assert [change["reason"] for change in target["changes"]] == ["no room?[31m"] * 2
+    assert [change["action"] for change in target["changes"]] == ["repair"] * 2
+
+
 def test_an_error_of_plan_is_1_and_never_taken_for_a_difference(scene: Scene, run_here: Run) -> None:
     denied = Reply(403, "AccessDeniedException", "not authorized to perform: aps:DescribeWorkspace")
     scene.fake.fault = lambda _number, _name: denied
@@ -218,11 +226,16 @@ def test_prune_removes_what_the_bundle_no_longer_has(scene: Scene, run_here: Run
     assert answer.code == 2
     assert "- rule namespace stakewatch-storage is ours and no longer in the bundle" in answer.out
     assert run_here("apply", "--yes").out.endswith("nothing to apply\n")
+    scene.write_rules("beacon.yaml", rules("beacon", 2))
     answer = run_here("prune", "--yes")
     assert (answer.code, list(scene.fake.namespaces)) == (0, ["stakewatch-beacon"])
+    # What else differs is not its matter.
+    assert "stakewatch-beacon" not in answer.out
+    assert "workspace: 1 left over\n" in answer.out
     assert "done: rule namespace stakewatch-storage deleted" in answer.out
-    assert run_here("plan").code == 0
-    assert run_here("prune", "--yes").out.endswith("nothing to prune\n")
+    assert run_here("prune", "--yes").out == "nothing to prune\n"
+    (target,) = json.loads(run_here("prune", "--yes", "--json").out)
+    assert (target["changes"], target["outcomes"], target["drift"]) == ([], [], False)
 
 
 def test_a_name_that_somebody_chose_cannot_steer_the_terminal(scene: Scene, run_here: Run) -> None:

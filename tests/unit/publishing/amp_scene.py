@@ -13,10 +13,10 @@ from botocore.loaders import Loader
 from stakewatch.bundle.configuration import Configuration
 from stakewatch.bundle.destinations import Destination
 from stakewatch.bundle.folder import Bundle
-from stakewatch.publishing import amp_workspace
 from stakewatch.publishing.amp import Amp
 from stakewatch.publishing.applying import Outcome, apply_changes, make_plan, prune_changes
 from stakewatch.publishing.aws import Patience
+from stakewatch.publishing.pace import forget_paces
 from stakewatch.publishing.plans import Plan
 from stakewatch.publishing.target import Source
 from tests.unit.publishing.aws_server import REGION
@@ -122,7 +122,7 @@ def amp_scene(folder: Path) -> Iterator[Scene]:
     """Serve a fake workspace, in this process's environment, for a bundle with two rule files and routes."""
     fake = FakeAmp()
     # What another test has asked is no reason to wait.
-    amp_workspace._pace.cache_clear()
+    forget_paces()
     with serving(fake) as environment, _environment(environment), _one_loader():
         scene = Scene(folder, fake)
         scene.write_rules("beacon.yaml", rules("beacon"))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from stakewatch.errors import StakewatchError
-from stakewatch.publishing import amp_workspace
+from stakewatch.publishing import pace
 from stakewatch.publishing.amp_objects import DEFINITION, NAMESPACE
 from stakewatch.publishing.applying import Outcome, apply_changes, make_plan
 from stakewatch.publishing.aws import Patience
@@ -374,7 +374,7 @@ def test_every_call_waits_for_its_turn_at_the_documented_rate(
             turns.append(1)
             super().turn()
 
-    monkeypatch.setattr(amp_workspace, "Pace", Counting)
+    monkeypatch.setattr(pace, "Pace", Counting)
     with scene.target(calls_per_second=10) as target:
         plan = make_plan("amp", "amp", target, unheard, adopt=False)
         list(apply_changes(target, plan.applied, lambda _change, _what: None))
@@ -390,7 +390,7 @@ def test_two_workspaces_of_one_region_share_its_rate(scene: Scene, monkeypatch: 
         rates.append(calls)
         return Pace(calls)
 
-    monkeypatch.setattr(amp_workspace, "Pace", counted)
+    monkeypatch.setattr(pace, "Pace", counted)
     with scene.target() as one, scene.target({"prefix": "other-"}) as other:
         assert one.where == other.where
     # One for the workspaces and one for Service Quotas.

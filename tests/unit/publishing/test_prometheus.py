@@ -104,7 +104,8 @@ def test_where_a_signal_tells_it_nobody_asks_for_the_lifecycle_api(scene: Scene)
     scene.there.lifecycle = False
     options = {"url": scene.there.url, "pid_file": str(scene.root / "pid")}
     made = plan(make(scene.root, "prometheus", config_path=str(scene.there.folder), **options))
-    assert made.flaws == ()
+    # It need not run yet.
+    assert [(flaw.subject, flaw.fatal) for flaw in made.flaws] == [(options["pid_file"], False)]
 
 
 def test_files_that_are_put_back_are_not_told_as_done(scene: Scene) -> None:
