@@ -3,15 +3,17 @@
 import ipaddress
 import os
 import re
-import ssl
 import stat
 from pathlib import Path
 
 import requests
 from requests.auth import AuthBase
 
+from stakewatch.bundle.tls import tls_failure
 from stakewatch.errors import InputError
 
+# The variable in which requests finds authorities of a user's own.
+AUTHORITIES = "REQUESTS_CA_BUNDLE"
 _TOKEN = re.compile(r"[!-~]{1,65536}")
 _LARGEST_FILE = 100_000
 
@@ -73,14 +75,12 @@ def is_loopback(host: str | None) -> bool:
 
 def failure_of(error: requests.RequestException) -> str:
     """Return in a few words why there was no answer: the innermost reason, without what was asked."""
+    if isinstance(error, requests.exceptions.SSLError):
+        what, mend = tls_failure(error, variable=AUTHORITIES)
+        return f"{what} ({mend})"
     cause: BaseException | None = error
     said = type(error).__name__
     while cause is not None:
-        # Their numbers are OpenSSL's and would be read as the system's: "Operation not permitted".
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {cause.verify_message}"
-        if isinstance(cause, ssl.SSLError):
-            return f"TLS failed, perhaps it serves http: {cause.reason}"
         if isinstance(cause, OSError) and cause.errno is not None:
             # A failed look-up of a name has a negative number and a text of its own.
             said = os.strerror(cause.errno) if cause.errno > 0 else (cause.strerror or said)

@@ -18,11 +18,11 @@ from botocore.parsers import ResponseParserError
 
 import stakewatch
 from stakewatch.bundle.problems import plain
+from stakewatch.bundle.tls import tls_failure
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.differences import shown_line
 from stakewatch.publishing.pace import Pace
 from stakewatch.publishing.target import Report, UnusableTargetError
-from stakewatch.publishing.tls import tls_failure
 
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 30

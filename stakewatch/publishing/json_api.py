@@ -16,15 +16,14 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-from stakewatch.bundle.http_access import Bearer, is_loopback
+from stakewatch.bundle.http_access import AUTHORITIES, Bearer, is_loopback
 from stakewatch.bundle.problems import plain
+from stakewatch.bundle.tls import tls_failure
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.target import UnusableTargetError
-from stakewatch.publishing.tls import tls_failure
 
 Json = Any
 
-_AUTHORITIES = "REQUESTS_CA_BUNDLE"
 _CONNECT_SECONDS = 10.0
 _LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
@@ -135,7 +134,7 @@ class JsonApi:
         # What runs on this machine is asked directly, whatever proxy the environment names.
         self._session.trust_env = not is_loopback(urlsplit(url).hostname)
         # Authorities of the user's own hold there too.
-        self._session.verify = os.environ.get(_AUTHORITIES) or True
+        self._session.verify = os.environ.get(AUTHORITIES) or True
         # A session of the server's own would outlive the token.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -219,7 +218,7 @@ class JsonApi:
             )
         said = plain(getattr(cause, "strerror", None) or str(cause))
         if isinstance(error, requests.exceptions.SSLError):
-            what, mend = tls_failure(error, variable=_AUTHORITIES)
+            what, mend = tls_failure(error, variable=AUTHORITIES)
             return UnusableApiError(what, where=where, mend=mend)
         if isinstance(error, requests.exceptions.ChunkedEncodingError | _TooLargeError):
             return ApiError(f"its answer cannot be read: {said}", where=where, mend="ask again")
