@@ -21,10 +21,12 @@ _RESERVED = frozenset(
     {"content", "container", "filename", "flags", "log", "namespace", "output", "pod", "priority", "runtime"}
     | {"stream", "time", "timestamp", "error_class", "level"}
 )
-# What follows the name of a secret: = or :, also as the audit log writes it, and the value, which is no path.
+# What follows the name of a secret: = or :, also as the audit log or JSON in JSON writes it, and the value,
+# which is no path. Between quotes it may have any character, without them it ends where most values end.
 _ASSIGNED = (
-    r"""["\\']{0,3} ?(?:[=:]|%3D) ?["\\']{0,3}"""
-    r"""([^\s"'\\,;&/.<>{}\[\]%=:][^\s"'\\,;&<>{}\[\]]{3,300})"""
+    r"""["\\']{0,7}[ \t]{0,3}(?:[=:]|%3D)[=>]?[ \t]{0,3}"""
+    r"""(?:["']([^\s"'\\/.<>{}\[\]%=:][^"'\\]{3,300})["']"""
+    r"""|["\\']{0,7}([^\s"'\\,;&/.<>{}\[\]%=:][^\s"'\\,;&<>{}\[\]]{3,300}))"""
 )
 _MEND = "use what RE2 and Python read alike: no look-around, no back references"
 

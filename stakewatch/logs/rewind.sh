@@ -6,7 +6,8 @@
 # Both note in their positions files how far they have read, not how far Loki has taken it. What lies between (a batch,
 # and a line in each stage of the pipeline) is gone when they are killed, or stopped while Loki is away. Before PROGRAM is
 # started, each position goes back by REWIND_BYTES: twice a batch of 256 KiB, since a runtime writes a time before each
-# line. Loki drops what it already has: same stream, same nanosecond, same line.
+# line. Loki drops what it has at hand already (same stream, same nanosecond, same line); what it has cut into a block of
+# its chunk comes twice.
 #
 # So only files of a container runtime (CRI, or Docker's json-file) are read again: in others a line may have the time of
 # its reading, and would come twice. A position goes back to where a line begins, never into a file that was made anew,

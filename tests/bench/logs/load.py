@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import yaml
+
+from stakewatch.errors import StakewatchError
 from stakewatch.logs.loki_api import find_lines
 from stakewatch.programs.log_servers import Loki
 from stakewatch.programs.process import Process
@@ -21,7 +25,11 @@ KEYS = 10_000
 _BATCHES_PER_SECOND = 10
 _SELECTOR = '{implementation=~".+"}'
 _SEQUENCE = re.compile(r"\bsequence=(\d+)")
-_CATCH_UP_SECONDS = 300.0
+# What is late is not lost: on a busy machine a shipper is behind for long.
+_CATCH_UP_SECONDS = 1500.0
+# All that was read is delivered when nothing more came for so long.
+_DELIVERY_SECONDS = 10.0
+_NEW_KEYS_SECONDS = 60.0
 # Level, a number, a key.
 _LINES = {
     "geth": "{0} [11-21|11:34:47.113] Imported new potential chain segment   number={1} hash=9d1bd9..cd5ada "
@@ -47,7 +55,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the lines; memory is the most that the shipper ever had, in bytes."""
+    """What became of the lines; memory is the most that the shipper ever had, in bytes.
+
+    `catch_up_seconds` passed from the last line written until the shipper had read them all.
+    """
 
     written: int
     lost: int
@@ -55,7 +66,9 @@ class Outcome:
     streams: int
     streams_of_new_keys: int
     shipper_bytes: int
+    shipper_cpu_seconds: float
     seconds: float
+    catch_up_seconds: float
 
     @property
     def lines_per_second(self) -> float:
@@ -71,6 +84,7 @@ class Shipper:
     _running: ExitStack
     _process: Process
     most_bytes: int = 0
+    _ended_cpu_seconds: float = 0.0
 
     @classmethod
     def start(cls, stack: Stack) -> "Shipper":
@@ -84,9 +98,18 @@ class Shipper:
         (kibibytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, flags=re.MULTILINE)
         self.most_bytes = max(self.most_bytes, int(kibibytes) * 1024)
 
+    @property
+    def cpu_seconds(self) -> float:
+        """How much time of processors it has had, those that were killed too."""
+        # The name of the process, in parentheses, may hold anything.
+        _, _, rest = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")
+        user, system = rest.split()[11:13]
+        return self._ended_cpu_seconds + (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def crash(self) -> None:
         """Kill it as a machine without memory would."""
         self.look()
+        self._ended_cpu_seconds = self.cpu_seconds
         self._process.kill()
         self._running.close()
 
@@ -144,18 +167,19 @@ def run(stack: Stack, lines_per_second: int, seconds: float) -> Outcome:
         shipper.start_again()
         lasted += write(seconds / 3 - 2 * _RESTART_SECONDS, shipper)
         written = [next(sequence) for sequence in sequences]
-        wanted = sum(written)
-        wait_for(lambda: _total(loki, nodes, start_ns), lambda now: now >= wanted, _CATCH_UP_SECONDS, 2.0)
-        # A shipper that sends lines twice may still be about it.
-        time.sleep(_RESTART_SECONDS)
-        total = _total(loki, nodes, start_ns)
+        caught_up = _wait_until_read(stack, nodes)
+        total, before = _total(loki, nodes, start_ns), 0
+        while total != before:
+            time.sleep(_DELIVERY_SECONDS)
+            total, before = _total(loki, nodes, start_ns), total
+        cpu_seconds = shipper.cpu_seconds
         distinct = [
             _distinct(stack, node, start_ns, count) for node, count in zip(nodes, written, strict=True)
         ]
         streams = len(loki.streams(_SELECTOR, start_ns))
         _write_new_keys(nodes)
         wanted = total + len(nodes)
-        wait_for(lambda: _total(loki, nodes, start_ns), lambda now: now >= wanted, _CATCH_UP_SECONDS, 2.0)
+        wait_for(lambda: _total(loki, nodes, start_ns), lambda now: now >= wanted, _NEW_KEYS_SECONDS, 2.0)
         shipper.look()
         return Outcome(
             written=sum(written),
@@ -164,7 +188,9 @@ def run(stack: Stack, lines_per_second: int, seconds: float) -> Outcome:
             streams=streams,
             streams_of_new_keys=len(loki.streams(_SELECTOR, start_ns)) - streams,
             shipper_bytes=shipper.most_bytes,
+            shipper_cpu_seconds=cpu_seconds,
             seconds=lasted,
+            catch_up_seconds=caught_up,
         )
 
 
@@ -194,6 +220,27 @@ def _write(
             if shipper is not None and number % _BATCHES_PER_SECOND == 0:
                 shipper.look()
             time.sleep(max(0.0, started + (number + 1) / _BATCHES_PER_SECOND - time.monotonic()))
+    return time.monotonic() - started
+
+
+def _wait_until_read(stack: Stack, nodes: Sequence[Node]) -> float:
+    """Wait until the shipper has read all files to their ends; return the seconds it took.
+
+    Raises StakewatchError when it is still behind after 25 minutes: what it has not read yet is not lost.
+    """
+    started = time.monotonic()
+    sizes = {str(node.path): node.path.stat().st_size for node in nodes}
+
+    def behind() -> int:
+        noted = yaml.safe_load(stack.positions.read_text(encoding="utf-8"))["positions"]
+        return sum(size - int(noted.get(path, 0)) for path, size in sizes.items())
+
+    left = wait_for(behind, lambda now: now == 0, _CATCH_UP_SECONDS, 1.0)
+    if left:
+        raise StakewatchError(
+            f"the shipper is {left} bytes behind, {_CATCH_UP_SECONDS:g} s after the last line was written",
+            mend="measure on a machine that does nothing else, or at a lower --rate",
+        )
     return time.monotonic() - started
 
 

@@ -26,7 +26,7 @@ OLD_LINES = {
             }
         ]
     },
-    "limits_config": {"max_query_lookback": "0s", "retention_period": "0s"},
+    "limits_config": {"max_query_lookback": "0s", "retention_period": "0s", "reject_old_samples": False},
     "compactor": {"retention_enabled": False},
 }
 _DAY = 86_400 * SECOND

@@ -12,7 +12,7 @@ import yaml
 
 from stakewatch.logs.collection import Shipping
 from stakewatch.logs.loki_api import Address
-from stakewatch.logs.pipelines import load_pipelines
+from stakewatch.logs.pipelines import Pipelines, load_pipelines
 from stakewatch.logs.positions import REWIND
 from stakewatch.logs.promtail import promtail_configuration
 from stakewatch.programs.log_servers import Loki, Promtail, loki, promtail
@@ -21,6 +21,7 @@ from stakewatch.programs.servers import Alertmanager, Prometheus, alertmanager, 
 
 REPOSITORY = Path(__file__).parents[3]
 _LOKI = REPOSITORY / "loki"
+PIPELINES = _LOKI / "pipelines.yaml"
 _REWIND_SECONDS = 60
 
 
@@ -88,8 +89,10 @@ class Stack:
             (rules / source.name).write_text(yaml.safe_dump(content), encoding="utf-8")
         return loki(path, self.folder, port=self.loki_port, flags=flags)
 
-    def promtail(self, flags: Sequence[str] = ()) -> AbstractContextManager[Promtail]:
-        """Run Promtail with the repository's pipelines on the log files; its positions outlive it.
+    def promtail(
+        self, flags: Sequence[str] = (), pipelines: Pipelines | None = None
+    ) -> AbstractContextManager[Promtail]:
+        """Run Promtail with these pipelines, or the repository's, on the log files; its positions outlive it.
 
         It goes back by what a kill may have lost, as in the DaemonSet. Flags win over the file.
         """
@@ -99,7 +102,7 @@ class Stack:
             positions=str(self.positions),
         )
         path = self.folder / "promtail.yaml"
-        content = yaml.safe_load(promtail_configuration(load_pipelines(_LOKI / "pipelines.yaml"), shipping))
+        content = yaml.safe_load(promtail_configuration(pipelines or load_pipelines(PIPELINES), shipping))
         # New log files are looked for every 10 seconds by default.
         content["target_config"] = {"sync_period": "1s"}
         # The journal of this machine is not ours to read.
