@@ -4,13 +4,12 @@ import sys
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from stakewatch.bundle.folder import find_bundle
 from stakewatch.bundle.reports import conclude_report
 from stakewatch.cli.options import bundle_option, json_option, rules_and_tests, rules_option, tests_option
-from stakewatch.cli.output import console, print_json, progress_console, shown, whole_percent
+from stakewatch.cli.output import console, print_json, progress_bar, shown, whole_percent
 from stakewatch.rules.coverage import AlertCoverage, Coverage, coverage_report, measure_coverage
 from stakewatch.rules.coverage_page import write_coverage_page
 from stakewatch.rules.twins import Case
@@ -48,19 +47,8 @@ def command(
     if with_report and (as_json or rules is not None or tests is not None):
         raise click.UsageError("--report is about the bundle, and a table: give it alone")
     rules, tests = rules_and_tests(bundle_folder, rules, tests)
-    progress = Progress(
-        TextColumn("coverage"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=progress_console(),
-        transient=True,
-    )
-    with progress:
-        task = progress.add_task("coverage", total=None)
-        coverage = measure_coverage(
-            rules, tests, lambda done, of: progress.update(task, completed=done, total=of)
-        )
+    with progress_bar("coverage") as report:
+        coverage = measure_coverage(rules, tests, report)
     if page is not None:
         write_coverage_page(coverage, page)
     if as_json:

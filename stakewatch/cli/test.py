@@ -5,11 +5,10 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from stakewatch.cli.options import bundle_option, json_option, rules_and_tests, rules_option, tests_option
-from stakewatch.cli.output import console, print_json, progress_console, shown
+from stakewatch.cli.output import console, print_json, progress_bar, shown
 from stakewatch.rules.junit import write_junit
 from stakewatch.rules.mismatch import differences
 from stakewatch.rules.promtool import Failure, Outcome
@@ -39,17 +38,8 @@ def command(
     when a test fails on either major, or passes only because promtool does not look.
     """
     rules, tests = rules_and_tests(bundle_folder, rules, tests)
-    progress = Progress(
-        TextColumn("test"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=progress_console(),
-        transient=True,
-    )
-    with progress:
-        task = progress.add_task("test", total=None)
-        outcome = run_suite(rules, tests, lambda done, of: progress.update(task, completed=done, total=of))
+    with progress_bar("test") as report:
+        outcome = run_suite(rules, tests, report)
     if junit is not None:
         write_junit(outcome, junit)
     if as_json:

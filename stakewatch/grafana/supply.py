@@ -21,7 +21,7 @@ from stakewatch.promql.tree import (
     StringLiteral,
     VectorSelector,
 )
-from stakewatch.rules.files import RuleFile
+from stakewatch.rules.files import RuleFile, records_by_name
 from stakewatch.rules.series import TARGET_LABELS
 
 # What Grafana fills in for "All": it asks for nothing.
@@ -87,10 +87,12 @@ def records_of(rule_files: Iterable[RuleFile]) -> Records:
 
     Raises PromqlError for an expression that is none, StakewatchError when the parser is not there.
     """
-    expressions: dict[str, list[Expression]] = {}
-    for rule in (rule for rule_file in rule_files for rule in rule_file.records):
-        expressions.setdefault(rule.name, []).append(parse(rule.expression))
-    return Records({name: tuple(several) for name, several in expressions.items()})
+    return Records(
+        {
+            name: tuple(parse(rule.expression) for rule in several)
+            for name, several in records_by_name(rule_files).items()
+        }
+    )
 
 
 def wanted_by(expressions: Iterable[Expression], records: Records) -> frozenset[Wanted]:

@@ -145,7 +145,7 @@ def _threshold(written: str, expression: str, name: str, path: Path) -> tuple[fl
     found = [
         operator
         for operator, number in _COMPARISON_WITH_NUMBER.findall(plain)
-        if _is_number(number) and math.isclose(float(number), threshold, rel_tol=1e-12)
+        if is_number(number) and math.isclose(float(number), threshold, rel_tol=1e-12)
     ]
     if len(found) != 1:
         raise InputError(
@@ -156,7 +156,8 @@ def _threshold(written: str, expression: str, name: str, path: Path) -> tuple[fl
     return threshold, cast("Comparison", found[0])
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a text is a number, as Python writes it."""
     try:
         float(text)
     except ValueError:

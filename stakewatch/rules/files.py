@@ -93,6 +93,14 @@ class RuleFile:
         return f"{self.path}:{rule.line_of(part) if part else rule.line}"
 
 
+def records_by_name(rule_files: Iterable[RuleFile]) -> dict[str, list[Rule]]:
+    """Return the recording rules of some files by what they record, which several may do."""
+    found: dict[str, list[Rule]] = {}
+    for rule in (rule for rule_file in rule_files for rule in rule_file.records):
+        found.setdefault(rule.name, []).append(rule)
+    return found
+
+
 def rule_paths(folder: Path) -> tuple[Path, ...]:
     """Return the rule files in a folder and its sub-folders by name, promtool tests left out.
 

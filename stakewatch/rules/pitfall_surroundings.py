@@ -15,7 +15,7 @@ from stakewatch.promql.tree import (
     UnaryExpr,
     VectorSelector,
 )
-from stakewatch.rules.files import Rule, RuleFile
+from stakewatch.rules.files import Rule, RuleFile, records_by_name
 from stakewatch.rules.result_labels import ResultLabels
 from stakewatch.rules.series import selects
 
@@ -62,10 +62,10 @@ def surroundings_of(rule_files: Iterable[RuleFile], catalogue: Catalogue) -> Sur
     Raises PromqlError when a recorded expression is none.
     """
     files = tuple(rule_files)
-    records: dict[str, tuple[Expression, ...]] = {}
-    for rule_file in files:
-        for rule in rule_file.records:
-            records[rule.name] = (*records.get(rule.name, ()), parse(rule.expression))
+    records = {
+        name: tuple(parse(rule.expression) for rule in several)
+        for name, several in records_by_name(files).items()
+    }
     return Surroundings(
         catalogue, ResultLabels(files, catalogue), frozenset(records), MappingProxyType(records)
     )

@@ -11,7 +11,7 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.catalogue import Catalogue, load_catalogue
 from stakewatch.catalogue.inventory import EXPORTER
 from stakewatch.promql import Selector, selectors
-from stakewatch.rules.files import Rule, RuleFile, load_rule_files
+from stakewatch.rules.files import Rule, RuleFile, load_rule_files, records_by_name
 from stakewatch.rules.series import selects
 from stakewatch.rules.unit_tests import load_unit_tests, unit_test_paths
 
@@ -95,10 +95,7 @@ class _Sources:
 
     def __init__(self, rule_files: Iterable[RuleFile], catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._records: dict[str, list[Rule]] = {}
-        for rule_file in rule_files:
-            for rule in rule_file.records:
-                self._records.setdefault(rule.name, []).append(rule)
+        self._records = records_by_name(rule_files)
 
     def of_rule(self, rule: Rule) -> list[str]:
         """Return the names of those who expose it: the exporter, then clients, then the platform."""

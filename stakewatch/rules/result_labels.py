@@ -16,7 +16,7 @@ from stakewatch.promql.tree import (
     VectorMatching,
     VectorSelector,
 )
-from stakewatch.rules.files import Rule, RuleFile
+from stakewatch.rules.files import Rule, RuleFile, records_by_name
 from stakewatch.rules.series import TARGET_LABELS
 
 _KEEP_ALL = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
@@ -50,10 +50,7 @@ class ResultLabels:
 
     def __init__(self, rule_files: Iterable[RuleFile], catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._records: dict[str, list[Rule]] = {}
-        for rule_file in rule_files:
-            for rule in rule_file.records:
-                self._records.setdefault(rule.name, []).append(rule)
+        self._records = records_by_name(rule_files)
         self._recorded: dict[str, Labels] = {}
 
     def of_rule(self, rule: Rule) -> Labels:

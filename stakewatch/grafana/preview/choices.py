@@ -8,6 +8,7 @@ from stakewatch.errors import InputError
 from stakewatch.grafana.boardfile import panels, variables
 from stakewatch.grafana.filling import BUILT_IN, fill, used
 from stakewatch.grafana.opening import opening_values, typed_in
+from stakewatch.grafana.thresholds import is_number
 from stakewatch.promql import PromqlError, parse
 
 _OPTION = "--choose"
@@ -40,20 +41,12 @@ def _choice(text: str) -> tuple[str, str]:
 
 def _expect_numbers(board: Mapping[str, Any], chosen: Mapping[str, str]) -> None:
     for name, default in typed_in(board).items():
-        if _is_number(default) and name in chosen and not _is_number(chosen[name]):
+        if is_number(default) and name in chosen and not is_number(chosen[name]):
             raise InputError(
                 f"{quoted(chosen[name])} is no number",
                 where=_place(name),
                 mend=f"write --choose {name}={default}",
             )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _expect_queries(board: Mapping[str, Any], chosen: Mapping[str, str]) -> None:
