@@ -1,5 +1,6 @@
 """How long Loki keeps logs, and the two configurations that the bundle has."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.errors import InputError
 from stakewatch.logs import checks
 from stakewatch.logs.loki_configuration import loki_files, retention_problems
+from stakewatch.promql import parse_duration
 
 ROOT = Path(__file__).parents[3]
 DISK = ROOT / "loki" / "loki.yaml"
@@ -60,7 +62,18 @@ def test_a_storm_runs_into_limits_before_loki_falls() -> None:
     assert limits["max_line_size_truncate"] is True
     assert limits["ingestion_rate_mb"] <= 16
     assert limits["max_global_streams_per_user"] <= 2000
-    assert limits["reject_old_samples"] is False
+
+
+def test_lines_that_would_still_be_kept_are_taken_and_older_ones_refused_for_good() -> None:
+    content = yaml.safe_load(DISK.read_text(encoding="utf-8"))
+    limits = content["limits_config"]
+    oldest = parse_duration(limits["reject_old_samples_max_age"])
+    assert limits["reject_old_samples"] is True
+    assert oldest >= parse_duration(limits["retention_period"])
+    # Loki answers 500 to a line from before its first schema, and shippers try that again for ever.
+    first = content["schema_config"]["configs"][0]["from"]
+    released = datetime(2026, 11, 1, tzinfo=UTC)
+    assert released - timedelta(seconds=oldest) > datetime.fromisoformat(f"{first}T00:00:00Z")
 
 
 @pytest.mark.parametrize(
