@@ -79,13 +79,13 @@ def probe(scenario: Scenario, probed: Sequence[Probed], program: str) -> Answers
         return Answers(problem=reply.said)
     firing: dict[tuple[float, int, int], Counter[Labels]] = {}
     for time, samples in zip(times, reply.samples, strict=False):
-        for labels in samples:
-            key = (time, *names[labels["alertname"]])
-            firing.setdefault(key, Counter())[identity(labels)] += 1
+        for sample in samples:
+            key = (time, *names[sample.labels["alertname"]])
+            firing.setdefault(key, Counter())[identity(sample.labels)] += 1
     return Answers(
         firing=firing,
         instances={
-            (time, alert): frozenset(map(identity, samples))
+            (time, alert): frozenset(identity(sample.labels) for sample in samples)
             for (time, alert, _), samples in zip(asked, reply.samples[len(times) :], strict=True)
         },
         broken=frozenset(names[one] for one in broken),

@@ -1,11 +1,13 @@
 """Promtool: Prometheus' own checker and unit-test runner, both majors, with typed results."""
 
+import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from stakewatch.errors import StakewatchError
 from stakewatch.programs.find import locate
@@ -14,6 +16,7 @@ from stakewatch.programs.find import locate
 MAJORS = ("promtool", "promtool2")
 
 _TIMEOUT_SECONDS = 120.0
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _LONGEST_OUTPUT = 20_000
 _RULE_ERROR = re.compile(
     r"^(?P<path>.+?): (?:(?P<line>\d+):(?P<column>\d+): )?group \"(?P<group>.*?)\", rule (?P<rule>\d+), "
@@ -112,8 +115,10 @@ class Answer:
         return self.printed + self.complained
 
 
-def run(program: str, *arguments: str | Path, timeout_seconds: float) -> Answer:
-    """Run promtool, and return all that it printed.
+def run(
+    program: str, *arguments: str | Path, timeout_seconds: float, environment: Mapping[str, str] = _NOTHING
+) -> Answer:
+    """Run promtool with additions to the environment, and return all that it printed.
 
     Raises StakewatchError when it is missing or cannot be started.
     """
@@ -126,6 +131,7 @@ def run(program: str, *arguments: str | Path, timeout_seconds: float) -> Answer:
             check=False,
             timeout=timeout_seconds,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, **environment},
         )
     except subprocess.TimeoutExpired as error:
         return Answer(_text(error.stdout), _text(error.stderr), None)

@@ -3,12 +3,13 @@
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from stakewatch.rules.files import Group, Rule
+from stakewatch.rules.files import Group, Rule, RuleFile
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, copies
 from stakewatch.rules.mutation.mutants import Mutant, Operator
 from stakewatch.rules.questions import Labels, Reply, ask, identity, run_test
@@ -18,8 +19,9 @@ from stakewatch.rules.twins import unaware_of
 _PREFIX = "stakewatch_mutant_"
 _PATTERN = f"{_PREFIX}.*"
 _FIRING = f'ALERTS{{alertname=~"{_PATTERN}", alertstate="firing"}}'
+_VALUES = f'{{__name__=~"{_PATTERN}:value"}}'
 _PLAIN, _NOBODY = -1, -2
-_COPY = re.compile(rf"{_PREFIX}(?P<number>\d+|plain)_\d+(?::record)?")
+_COPY = re.compile(rf"{_PREFIX}(?P<number>\d+|plain)_\d+(?::record|:value)?")
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,18 @@ def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate
     mutant that Prometheus cannot evaluate in it is noticed too.
     Raises StakewatchError when promtool is missing.
     """
-    telling = sorted({place for one in candidates for place in one.telling})
+    telling = _telling(candidates)
     beside, watched = _beside(rules, candidates, telling)
-    times = sorted({at for place in telling for at in scenario.looks[rules.rules[place].name]})
-    reply, broken = _asked(scenario, beside, times, program)
+    times = _times(scenario, rules, telling)
+    groups = partial(_groups, scenario, beside, _needed(rules, telling, beside))
+    reply, broken = _asked(scenario, groups, [(at, _FIRING) for at in times], program)
     if reply.samples is None:
         return Trial(problem=reply.said)
     firing: dict[tuple[float, int, Place], Counter[Labels]] = {}
     for at, samples in zip(times, reply.samples, strict=True):
-        for labels in samples:
-            key = (at, *watched[labels["alertname"]])
-            firing.setdefault(key, Counter())[identity(labels)] += 1
+        for sample in samples:
+            key = (at, *watched[sample.labels["alertname"]])
+            firing.setdefault(key, Counter())[identity(sample.labels)] += 1
     nothing: Counter[Labels] = Counter()
     noticed = set(broken)
     for number, candidate in enumerate(candidates):
@@ -70,6 +73,60 @@ def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate
         ):
             noticed.add(number)
     return Trial(noticed=frozenset(noticed))
+
+
+def run_value_trial(
+    scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate], program: str
+) -> Trial:
+    """Run a scenario with the mutants beside its rules, and return which give an alert other values.
+
+    Those are the values that `$value` stands for in a text of the alert, at a time at which the test looks at
+    it. Where all are equal, so is the text; where they differ it may still be, by rounding.
+    Raises StakewatchError when promtool is missing.
+    """
+    telling = _telling(candidates)
+    alerts, watched = _beside(rules, candidates, telling)
+    beside = {place: [_valued(rule) for rule in some] for place, some in alerts.items()}
+    times = _times(scenario, rules, telling)
+    groups = partial(_groups, scenario, beside, _needed(rules, telling, beside))
+    reply, broken = _asked(scenario, groups, [(at, _VALUES) for at in times], program)
+    if reply.samples is None:
+        return Trial(problem=reply.said)
+    values: dict[tuple[float, int, Place], set[tuple[Labels, str]]] = {}
+    for at, samples in zip(times, reply.samples, strict=True):
+        for sample in samples:
+            key = (at, *watched[sample.labels["__name__"].removesuffix(":value")])
+            values.setdefault(key, set()).add((identity(sample.labels), sample.value))
+    differing = {
+        number
+        for number, candidate in enumerate(candidates)
+        for place in candidate.telling
+        for at in scenario.looks[rules.rules[place].name]
+        if values.get((at, number, place)) != values.get((at, _PLAIN, place))
+    }
+    return Trial(noticed=frozenset(differing | broken))
+
+
+def _telling(candidates: Sequence[Candidate]) -> list[Place]:
+    return sorted({place for one in candidates for place in one.telling})
+
+
+def _times(scenario: Scenario, rules: RuleSet, telling: Sequence[Place]) -> list[float]:
+    return sorted({at for place in telling for at in scenario.looks[rules.rules[place].name]})
+
+
+def _valued(rule: Rule) -> Rule:
+    """Return a recording rule of what an alert's expression yields; what is recorded already stays."""
+    if rule.alert is None:
+        return rule
+    return replace(
+        rule,
+        alert=None,
+        record=f"{rule.alert}:value",
+        duration=None,
+        keep_firing_for=None,
+        labels=MappingProxyType({}),
+    )
 
 
 def _beside(
@@ -94,16 +151,24 @@ def _beside(
     return beside, watched
 
 
+def _needed(
+    rules: RuleSet, telling: Sequence[Place], beside: Mapping[Place, Sequence[Rule]]
+) -> frozenset[Place]:
+    """Return the rules without which a copy would not say the same: what it reads, and what leads there."""
+    return frozenset[Place]().union(*(rules.upstream(place) for place in (*telling, *beside)))
+
+
 def _asked(
-    scenario: Scenario, beside: Mapping[Place, Sequence[Rule]], times: Sequence[float], program: str
-) -> tuple[Reply, set[int]]:
+    scenario: Scenario,
+    groups: Callable[[frozenset[int]], list[list[Group]]],
+    questions: Sequence[tuple[float, str]],
+    program: str,
+) -> tuple[Reply, frozenset[int]]:
     """Return the reply, and the candidates that were left out as nothing can evaluate them."""
-    broken: set[int] = set()
-    questions = [(at, _FIRING) for at in times]
+    broken: frozenset[int] = frozenset()
     with tempfile.TemporaryDirectory(prefix="stakewatch-") as name:
         while True:
-            groups = _groups(scenario, _without(beside, broken), {})
-            reply = ask(Path(name), scenario, groups, questions, program)
+            reply = ask(Path(name), scenario, groups(broken), questions, program)
             newly = {
                 int(copy["number"])
                 for rule in reply.broken
@@ -120,12 +185,18 @@ def fails(scenario: Scenario, place: Place, changed: Rule, program: str) -> bool
     This is what a person would see; annotations and asserted values count too, and so does not to end.
     Raises StakewatchError when promtool is missing.
     """
+    groups = [
+        [
+            replace(group, rules=tuple(changed if one == place else rule for one, rule in some))
+            for group, some in _placed(rule_file)
+        ]
+        for rule_file in scenario.rule_files
+    ]
     with tempfile.TemporaryDirectory(prefix="stakewatch-") as name:
-        groups = _groups(scenario, {}, {place: changed})
         return run_test(Path(name), scenario, groups, scenario.written, program).code != 0
 
 
-def _without(beside: Mapping[Place, Sequence[Rule]], broken: set[int]) -> dict[Place, list[Rule]]:
+def _without(beside: Mapping[Place, Sequence[Rule]], broken: frozenset[int]) -> dict[Place, list[Rule]]:
     gone = tuple(f"{_PREFIX}{number}_" for number in broken)
     return {
         place: [rule for rule in rules if not gone or not rule.name.startswith(gone)]
@@ -134,22 +205,31 @@ def _without(beside: Mapping[Place, Sequence[Rule]], broken: set[int]) -> dict[P
 
 
 def _groups(
-    scenario: Scenario, beside: Mapping[Place, Sequence[Rule]], instead: Mapping[Place, Rule]
+    scenario: Scenario,
+    beside: Mapping[Place, Sequence[Rule]],
+    needed: frozenset[Place],
+    broken: frozenset[int],
 ) -> list[list[Group]]:
-    """Return the groups of each rule file, with copies behind their places and rules instead of others."""
+    """Return the groups of each rule file: the rules that are needed, unbroken copies behind their places."""
+    beside = _without(beside, broken)
     files = []
     for rule_file in scenario.rule_files:
-        position = 0
         groups = []
-        for group in rule_file.groups:
+        for group, some in _placed(rule_file):
             kept: list[Rule] = []
-            for rule in group.rules:
-                place = (rule_file.path, position)
-                kept.append(instead.get(place, rule))
+            for place, rule in some:
+                kept += [rule] if place in needed else []
                 kept += beside.get(place, ())
-                position += 1
-            if beside:
-                kept = [replace(one, expression=unaware_of(one.expression, _PATTERN)) for one in kept]
-            groups.append(replace(group, rules=tuple(kept)))
+            aware = (replace(one, expression=unaware_of(one.expression, _PATTERN)) for one in kept)
+            groups.append(replace(group, rules=tuple(aware)))
         files.append(groups)
     return files
+
+
+def _placed(rule_file: RuleFile) -> Iterator[tuple[Group, list[tuple[Place, Rule]]]]:
+    """Yield the groups of a file with their rules and the places of these."""
+    position = 0
+    for group in rule_file.groups:
+        places = [(rule_file.path, position + number) for number in range(len(group.rules))]
+        position += len(group.rules)
+        yield group, list(zip(places, group.rules, strict=True))

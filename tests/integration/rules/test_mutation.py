@@ -7,12 +7,17 @@ import pytest
 from click.testing import CliRunner
 
 from stakewatch.cli.mutate import command
+from stakewatch.rules.files import Rule
+from stakewatch.rules.mutation import confirmation
+from stakewatch.rules.mutation.dependencies import Place
 from stakewatch.rules.mutation.equivalents import load_equivalents
 from stakewatch.rules.mutation.measurement import measure_mutation
 from stakewatch.rules.mutation.memory import Memory
 from stakewatch.rules.mutation.mutants import Operator
 from stakewatch.rules.mutation.page import print_mutation_page
 from stakewatch.rules.mutation.scoring import Mutation
+from stakewatch.rules.mutation.trials import fails
+from stakewatch.rules.scenarios import Scenario
 
 RULES = """groups:
   - name: load
@@ -94,6 +99,28 @@ def test_a_value_in_an_annotation_kills_what_labels_do_not_show(folder: Path) ->
     assert change not in survivors(measured(folder))
     (folder / "rules.yaml").write_text(RULES.replace("{{ $value }}", "0.6"), encoding="utf-8")
     assert change in survivors(measured(folder))
+
+
+def test_a_test_is_run_on_a_mutant_alone_only_where_a_text_may_show_another_value(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone: list[str] = []
+
+    def counted(scenario: Scenario, place: Place, changed: Rule, program: str) -> bool:
+        alone.append(changed.expression)
+        return fails(scenario, place, changed, program)
+
+    monkeypatch.setattr(confirmation, "fails", counted)
+    before = measured(folder)
+    assert {one.mutant.rule.expression for one in before.survivors}.isdisjoint(alone)
+    assert alone
+    assert len(alone) < len(before.outcomes) / 2
+    # What goes on firing after its expression has ended shows a value of then, which nobody can ask for.
+    (folder / "rules.yaml").write_text(
+        RULES.replace("for: 1m", "for: 1m\n        keep_firing_for: 1m"), encoding="utf-8"
+    )
+    alone.clear()
+    assert {one.mutant.rule.expression for one in measured(folder).survivors} <= set(alone)
 
 
 def test_a_second_run_asks_nothing_and_an_edit_only_what_it_touches(folder: Path) -> None:

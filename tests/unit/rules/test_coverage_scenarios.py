@@ -109,11 +109,11 @@ def test_a_wrong_time_is_refused_with_its_line(tmp_path: Path) -> None:
 
 def test_samples_are_read_whatever_stands_in_a_label() -> None:
     hostile = r'{__name__="up", a="x\"y, {}\n\\", "my.label"="ü\u00a0"} 1E+00, {} -2E-03, {b="} 1, {"} NaN'
-    assert parse_samples(hostile) == (
-        {"__name__": "up", "a": 'x"y, {}\n\\', "my.label": "ü\u00a0"},
-        {},
-        {"b": "} 1, {"},
-    )
+    assert [(dict(sample.labels), sample.value) for sample in parse_samples(hostile)] == [
+        ({"__name__": "up", "a": 'x"y, {}\n\\', "my.label": "ü\u00a0"}, "1E+00"),
+        ({}, "-2E-03"),
+        ({"b": "} 1, {"}, "NaN"),
+    ]
 
 
 def test_no_samples_are_none() -> None:

@@ -1,0 +1,161 @@
+"""Confirmation: whether a test fails on a mutant that fires as the rule does, by a text or an asserted value.
+
+promtool compares the texts of what fires as well. So a mutant that is left is asked for the values that its
+alerts' texts may show, many at once; only where they differ, or where that cannot be told, the test is run on
+the mutant alone, as a person would.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from stakewatch.rules.mutation.dependencies import Place
+from stakewatch.rules.mutation.memory import Memory, combined
+from stakewatch.rules.mutation.mutants import Operator
+from stakewatch.rules.mutation.subjects import (
+    MOST_AT_ONCE,
+    Keys,
+    Part,
+    Subject,
+    in_parallel,
+    part_of,
+)
+from stakewatch.rules.mutation.trials import fails, run_value_trial
+from stakewatch.rules.mutation.worlds import World
+
+# What of a template may say more than the labels of what fires.
+_VALUE = re.compile(r"\$value|\.Value")
+_QUERY = re.compile(r"\bquery\b")
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(eq=False)
+class _Doubt:
+    """A mutant that one major has not noticed, and the tests to run on it alone."""
+
+    subject: Subject
+    program: str
+    worlds: list[World]
+
+
+def confirm(subjects: Sequence[Subject], keys: Keys, memory: Memory, report: Report) -> tuple[int, int]:
+    """Ask about the mutants that are left; return how many answers were new and how many remembered.
+
+    Raises StakewatchError when promtool is missing.
+    """
+    doubts = [
+        _Doubt(subject, program, [])
+        for subject in subjects
+        if subject.mutant.operator is not Operator.ANNOTATION
+        for program in sorted(subject.asked)
+        if subject.is_open(program)
+    ]
+    parts: dict[tuple[World, str], list[tuple[_Doubt, Part]]] = {}
+    remembered = 0
+    for doubt in doubts:
+        for job, part in _parts(doubt, keys):
+            answer = memory.get(part.key)
+            if answer is None:
+                parts.setdefault(job, []).append((doubt, part))
+                continue
+            remembered += 1
+            if answer:
+                doubt.worlds.append(job[0])
+    jobs = list(parts)
+    asked = in_parallel(
+        jobs,
+        lambda job: _compare(*job, parts[job], memory),
+        lambda done: report("values of survivors", done, len(jobs)),
+    )
+    more_asked, more_remembered = _run_alone(doubts, keys, memory, report)
+    return asked + more_asked, remembered + more_remembered
+
+
+def _parts(doubt: _Doubt, keys: Keys) -> Iterator[tuple[tuple[World, str], Part]]:
+    """Yield what to ask about values; a test that must be run on the mutant alone is noted as such."""
+    subject, program = doubt.subject, doubt.program
+    for world in subject.worlds:
+        if program not in world.programs:
+            continue
+        job = world, program
+        if job in subject.untold or _must_run(world, subject.place):
+            doubt.worlds.append(world)
+        elif telling := _valued(world, subject.place):
+            yield job, part_of(subject, job, telling, keys, question="value")
+
+
+def _compare(world: World, program: str, parts: Sequence[tuple[_Doubt, Part]], memory: Memory) -> int:
+    """Ask one test for the values of many mutants, and note where it must be run on one alone."""
+    for first in range(0, len(parts), MOST_AT_ONCE):
+        some = parts[first : first + MOST_AT_ONCE]
+        candidates = [part.candidate for _, part in some]
+        trial = run_value_trial(world.scenario, world.rules, candidates, program)
+        if trial.problem is not None:
+            for doubt, _ in some:
+                doubt.worlds.append(world)
+            continue
+        for number in trial.noticed:
+            some[number][0].worlds.append(world)
+        memory.put({part.key: number in trial.noticed for number, (_, part) in enumerate(some)})
+    return len(parts)
+
+
+def _run_alone(doubts: Sequence[_Doubt], keys: Keys, memory: Memory, report: Report) -> tuple[int, int]:
+    jobs = []
+    remembered = 0
+    for doubt in doubts:
+        if not doubt.worlds or not doubt.subject.is_open(doubt.program):
+            continue
+        doubt.worlds.sort(key=lambda world: world.cost)
+        loaded = (keys.of(world.rules, frozenset(world.rules.rules)) for world in doubt.worlds)
+        written = (world.written for world in doubt.worlds)
+        key = combined(("alone", doubt.program, doubt.subject.key, *written, *loaded))
+        answer = memory.get(key)
+        if answer is None:
+            jobs.append((doubt, key))
+            continue
+        remembered += 1
+        if answer:
+            doubt.subject.noticed.add(doubt.program)
+    asked = in_parallel(
+        jobs,
+        lambda job: _alone(*job, memory),
+        lambda done: report("survivors", done, len(jobs)),
+    )
+    return asked, remembered
+
+
+def _alone(doubt: _Doubt, key: str, memory: Memory) -> int:
+    subject, program = doubt.subject, doubt.program
+    if not subject.is_open(program):
+        return 0
+    noticed = any(
+        fails(world.scenario, subject.place, subject.mutant.rule, program) for world in doubt.worlds
+    )
+    memory.put({key: noticed})
+    if noticed:
+        subject.noticed.add(program)
+    return 1
+
+
+def _must_run(world: World, place: Place) -> bool:
+    """Tell whether a test compares what no value of an alert tells: asserted series, questions in a text.
+
+    Nor does it for an alert that goes on firing after its expression has ended.
+    """
+    below = world.rules.downstream(place)
+    return world.asserts(below) or any(
+        world.rules.rules[one].keep_firing_for is not None
+        or any("{{" in text and _QUERY.search(text) for text in world.rules.rules[one].annotations.values())
+        for one in world.expects(below)
+    )
+
+
+def _valued(world: World, place: Place) -> frozenset[Place]:
+    """Return the alerts that a test expects and whose text shows a value."""
+    return frozenset(
+        one
+        for one in world.expects(world.rules.downstream(place))
+        if any("{{" in text and _VALUE.search(text) for text in world.rules.rules[one].annotations.values())
+    )
