@@ -29,7 +29,8 @@ def round_trip(bundle: Bundle, configuration: Configuration) -> Iterator[Finding
 
 
 @check(
-    "grafana/lint", "A panel without unit, description, query or place, a fixed data source, and the like."
+    "grafana/lint",
+    "A panel without unit, query or place, or a word on what is normal, a fixed data source, and the like.",
 )
 def lint(bundle: Bundle, configuration: Configuration) -> Iterator[Finding]:
     """Yield what the linter's rules and ours have against each board, and boards that share an address."""
@@ -64,6 +65,18 @@ def catalogue(bundle: Bundle, configuration: Configuration) -> Iterator[Finding]
     yield from _linted(
         bundle, configuration, lambda board: (*lint_queries(board, known), *lint_log_queries(board))
     )
+
+
+@check("grafana/thresholds", "A panel that shows what an alert watches, and not the alert's threshold.")
+def thresholds(bundle: Bundle, configuration: Configuration) -> Iterator[Finding]:
+    """Yield the panels on which one does not see how far it is to an alert on the same thing."""
+    require_extra()
+    from stakewatch.grafana.setting import setting_of  # noqa: PLC0415
+    from stakewatch.grafana.watched import lint_thresholds, subjects_of_alerts  # noqa: PLC0415
+
+    subjects = subjects_of_alerts(bundle.rules)
+    alerts = setting_of(bundle, configuration).alerts
+    yield from _linted(bundle, configuration, lambda board: lint_thresholds(board, subjects, alerts))
 
 
 @check("grafana/generated", "A file of dashboards/json that is not what its module makes.")

@@ -33,6 +33,7 @@ REMOVED_KINDS = frozenset(
 _WITHOUT_QUERY = frozenset({"row", "text"})
 _LONGEST_UID = 40
 _UID = re.compile(r"[a-zA-Z0-9_-]+")
+_NORMAL = re.compile(r"\bNormal: \S|\bthresholds?\b")
 # Grafana takes any text behind these prefixes as a unit.
 _FREE_UNIT = re.compile(r"(suffix|prefix|si|time|count|currency):.+")
 
@@ -137,15 +138,19 @@ def variable_names(board: Mapping[str, Any]) -> Iterator[Flaw]:
 
 
 def panel_texts(board: Mapping[str, Any]) -> Iterator[Flaw]:
-    """Look for titles, which are distinct for panels of a kind, and descriptions."""
+    """Look for titles, distinct for panels of a kind, and for descriptions that say what is normal."""
     seen: set[str] = set()
     for panel in panels(board):
         if not panel.content.get("title"):
             yield Flaw("panel-title", panel.title, "the panel has no title", "give it one")
         if panel.kind == "row":
             continue
-        if not str(panel.content.get("description", "")).strip():
+        description = str(panel.content.get("description", ""))
+        if not description.strip():
             yield Flaw("panel-description", panel.title, "the panel has no description", "say what is normal")
+        elif not _NORMAL.search(description):
+            message = "the description does not say what is normal"
+            yield Flaw("panel-description", panel.title, message, "write `Normal: …`, or name the threshold")
         name = f"{panel.kind} {panel.title}"
         if name in seen:
             yield Flaw("panel-title", panel.title, "two panels of a kind have this title", "say what differs")

@@ -83,7 +83,7 @@ def _of_variable(query: str, known: Known) -> Iterator[Flaw]:
         yield Flaw("template-label-promql", "", f"the variable's query {query!r} is none of ours", mend)
         return
     try:
-        read = selectors(_filled(match["selector"]))
+        read = selectors(filled(match["selector"]))
     except PromqlError as error:
         yield Flaw(
             "template-label-promql", "", f"a variable's query does not parse: {error}", "mend the query"
@@ -98,7 +98,7 @@ def _of_variable(query: str, known: Known) -> Iterator[Flaw]:
 
 def _of_expression(expression: str, title: str, known: Known, *, by_cluster: bool) -> Iterator[Flaw]:
     try:
-        read = selectors(_filled(expression))
+        read = selectors(filled(expression))
     except PromqlError as error:
         yield Flaw("target-promql", title, f"a query does not parse: {error}", "mend the query")
         return
@@ -235,7 +235,8 @@ def _is_chosen(component: Component, chosen: Mapping[str, list[str]]) -> bool:
     return all(value in chosen[label] for label, value in labels.items() if label in chosen)
 
 
-def _filled(text: str) -> str:
+def filled(text: str) -> str:
+    """Return a query as it can be parsed: its durations are then unlike all that a person would write."""
     return fill(
         text,
         {

@@ -1,4 +1,4 @@
-"""Every board of the bundle says what is normal, fits a phone, and is small enough to review."""
+"""Every board of the bundle fits a phone, shows what fires, and is small enough to review."""
 
 from pathlib import Path
 from typing import Any
@@ -9,20 +9,6 @@ from stakewatch.grafana.boardfile import panels
 
 ROOT = Path(__file__).parents[3]
 UIDS = sorted(path.stem for path in (ROOT / "dashboards").glob("*.py"))
-
-
-@pytest.mark.parametrize("uid", UIDS)
-def test_every_description_says_what_is_normal_or_refers_to_the_line(
-    boards: dict[str, dict[str, Any]], uid: str
-) -> None:
-    without = [
-        panel.title
-        for panel in panels(boards[uid])
-        if panel.kind != "row"
-        and "Normal:" not in str(panel.content["description"])
-        and "threshold" not in str(panel.content["description"])
-    ]
-    assert without == []
 
 
 @pytest.mark.parametrize("uid", UIDS)

@@ -57,6 +57,7 @@ def test_a_right_board_has_no_flaw(content: dict[str, Any]) -> None:
         (lambda b: panel(b).pop("title"), "panel-title"),
         (lambda b: second(b, title="Peers"), "panel-title"),
         (lambda b: panel(b).update(description=" "), "panel-description"),
+        (lambda b: panel(b).update(description="Peers. Normal:"), "panel-description"),
         (lambda b: panel(b)["fieldConfig"]["defaults"].pop("unit"), "panel-units"),
         (lambda b: panel(b)["fieldConfig"]["defaults"].update(unit="percentunits"), "panel-units"),
         (lambda b: panel(b).update(type="graph"), "panel-kind"),
