@@ -178,8 +178,10 @@ def encode(saved: SavedState) -> bytes:
 def write(path: Path, content: bytes) -> None:
     """Replace the file in one step, so that a crash leaves the old one or the new one.
 
+    Its folder is made where only that is missing: a longer path that is not there is a disk that is not.
     Raises OSError.
     """
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as partial:
         try:
             partial.write(content)

@@ -106,6 +106,14 @@ def test_the_file_is_for_its_owner_only_and_nothing_else_is_left(tmp_path: Path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.json"]
 
 
+def test_the_folder_of_the_file_is_made_but_not_what_leads_to_it(tmp_path: Path) -> None:
+    state_file.write(tmp_path / "state" / "exporter.json", b"{}")
+    assert (tmp_path / "state" / "exporter.json").read_bytes() == b"{}"
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+    with pytest.raises(FileNotFoundError):
+        state_file.write(tmp_path / "disk" / "state" / "exporter.json", b"{}")
+
+
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state.json"
     state_file.write(path, b"old")
