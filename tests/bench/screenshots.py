@@ -1,6 +1,7 @@
 """Pictures of all boards for docs/pictures: the demo's fleet in the preview, taken by headless Chromium.
 
-`python -m tests.bench.screenshots` starts the demo's fleet itself. It needs the program `chromium`.
+`python -m tests.bench.screenshots` starts the demo's fleet itself, and a Loki with lines as it might log
+them. It needs the programs `chromium` and `loki`.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -21,6 +23,9 @@ from stakewatch.grafana.preview.page import write_pages
 from stakewatch.grafana.preview.results import Sources
 from stakewatch.grafana.preview.run import boards_of, preview_now
 from stakewatch.grafana.remote import connect
+from stakewatch.simulator.plan import DEMO
+from tests.bench.log_lines import lines_of
+from tests.bench.logs.stack import new_stack
 
 _REPOSITORY = Path(__file__).parents[2]
 _PICTURES = _REPOSITORY / "docs" / "pictures"
@@ -78,10 +83,15 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="screenshots-") as temporary:
             folder = Path(temporary)
             boards = boards_of(bundle, Configuration())
-            with warmed_up(bundle, folder / "demo", console.print) as fleet:
-                remote = connect(fleet.prometheus.url)
+            (folder / "logs").mkdir()
+            with (
+                warmed_up(bundle, folder / "demo", console.print) as fleet,
+                new_stack(folder / "logs").loki() as loki,
+            ):
+                loki.push(lines_of(DEMO, time.time() - WARM_UP_SECONDS, WARM_UP_SECONDS))
+                sources = Sources(connect(fleet.prometheus.url), connect(loki.url, who="Loki"))
                 previews = preview_now(
-                    Sources(remote), bundle, boards, lambda _: None, seconds=float(WARM_UP_SECONDS)
+                    sources, bundle, boards, lambda _: None, seconds=float(WARM_UP_SECONDS)
                 )
             write_pages(previews, folder / "pages", "the demo's Prometheus")
             _PICTURES.mkdir(exist_ok=True)
