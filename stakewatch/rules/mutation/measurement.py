@@ -44,8 +44,13 @@ def measure_mutation(
     started = time.monotonic()
     rule_files = find_rule_files(rules)
     scenarios = find_scenarios(tests)
-    worlds, remarks = find_worlds(scenarios, memory, report)
     subjects = _subjects(rule_files, scenarios, only)
+    # A test that loads no file with a mutant has nothing to say of it.
+    concerned = {subject.place[0] for subject in subjects}
+    scenarios = tuple(
+        one for one in scenarios if not concerned.isdisjoint(file.path for file in one.rule_files)
+    )
+    worlds, remarks = find_worlds(scenarios, memory, report)
     for subject in subjects:
         assign(subject, worlds)
     keys = Keys()
