@@ -14,6 +14,7 @@ from stakewatch.cli.options import bundle_option, configuration_option, json_opt
 from stakewatch.cli.output import console, print_json, progress_console, show_traceback
 from stakewatch.errors import InputError, StakewatchError
 from stakewatch.publishing.applying import Outcome, Outcomes, Progress
+from stakewatch.publishing.differences import shown_line
 from stakewatch.publishing.interruption import ending_in_order
 from stakewatch.publishing.plans import Change, Plan
 from stakewatch.publishing.presentation import outcome_line, outcomes_data, plan_data, plan_lines
@@ -63,7 +64,8 @@ def yes_option(command: _Command) -> _Command:
 def progress(what: str) -> Iterator[Report]:
     """Show on stderr which target does what, while the block runs."""
     with progress_console().status(what) as status:
-        yield lambda name, awaited: status.update(shown(what, name, awaited))
+        # As text: what somebody named in brackets is no markup.
+        yield lambda name, awaited: status.update(Text(shown_line(shown(what, name, awaited))))
 
 
 def shown(*words: str) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from stakewatch.cli.output import console, print_json, say_failure
 from stakewatch.cli.publishing import prepared, progress, publishing_options
+from stakewatch.publishing.differences import shown_line
 from stakewatch.publishing.presentation import status_data
 from stakewatch.publishing.sessions import Failure, status_each
 
@@ -35,7 +36,9 @@ def command(
             table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
             for fact in one.facts:
                 style = "" if fact.healthy else "bold red"
-                table.add_row(*map(Text, (fact.subject, fact.state, fact.detail)), style=style)
+                # What rules and errors say is what anybody may have written there.
+                words = map(shown_line, (fact.subject, fact.state, fact.detail))
+                table.add_row(*map(Text, words), style=style)
             console().print(table)
     if not all(not isinstance(one, Failure) and one.healthy for one in answers):
         sys.exit(1)

@@ -18,7 +18,7 @@ from stakewatch.bundle.problems import plain
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.aws import AwsError, Patience, Service
 from stakewatch.publishing.interruption import undisturbed
-from stakewatch.publishing.pace import shared_pace
+from stakewatch.publishing.pace import StoppedError, shared_pace
 from stakewatch.publishing.target import UnusableTargetError
 
 TOKEN_SECONDS = 900
@@ -157,10 +157,16 @@ class Token:
         self._made: dict[str, str | None] = {}
         self._key = ""
         self._made_at = 0.0
+        self._ended = False
 
     def key(self) -> str:
-        """Return the token; from any thread. Raises AwsError when there can be none."""
+        """Return the token; from any thread.
+
+        Raises AwsError when there can be none, StoppedError when all are deleted.
+        """
         with self._lock:
+            if self._ended:
+                raise StoppedError("the token of this run is deleted")
             if not self._key or self._now() - self._made_at > _RENEWED_AFTER_SECONDS:
                 old = dict(self._made)
                 self._made_at = self._now()
@@ -175,7 +181,9 @@ class Token:
 
         Raises AwsError when that fails.
         """
-        with undisturbed():
+        # Whoever is just making one has made it when we have the lock.
+        with undisturbed(), self._lock:
+            self._ended = True
             self._key = ""
             self._delete(dict(self._made))
 

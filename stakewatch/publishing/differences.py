@@ -7,13 +7,18 @@ from itertools import islice
 
 _HIDDEN = "(hidden)"
 # A name that tells that its value is a secret, and a value that is not just the name of one elsewhere.
-_WORD = r"[\w.-]*(?:password|passwd|secret|token|api_?key|routing_key|service_key|credential)[\w.-]*"
+_WORDS = "password|passwd|secret|token|api_?key|routing_key|service_key|credential|slack_api_url|webhook_url"
+_WORD = rf"[\w.-]*(?:{_WORDS})[\w.-]*"
 # In PromQL a label may have any name, so that `=` tells of a secret only where a line begins.
 _SECRET = re.compile(
     rf"(?P<name>{_WORD}[\"']?\s*:\s+|{_WORD}\":|^\s*{_WORD}\s*=\s*)"
     r"(?P<value>(?!\s*[\"']?(?:arn:|true\b|false\b|null\b|\{|\[|$))\S.*?)(?P<end>,?)$",
     re.IGNORECASE,
 )
+# Where a secret may go on in the lines below: in a block of YAML all of them, else those without a name.
+_OPENED = re.compile(rf"(?P<indent>\s*)(?:- )?[\"']?{_WORD}[\"']?\s*:\s*(?P<block>[|>])?", re.IGNORECASE)
+_WITH_NAME = re.compile(r"\s*(?:- )?[\"']?[\w.-]+[\"']?\s*:(?:\s|$)")
+_KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
 _USER = re.compile(r"(?P<scheme>\w://)[^\s/@]+@")
 _BEARER = re.compile(r"(?P<word>\b(?:Bearer|Basic)\s+)[\w+/=.~-]{8,}", re.IGNORECASE)
 
@@ -34,12 +39,33 @@ def differences(old: str, new: str) -> Iterator[str]:
 
     Where a rule, receiver or panel goes on above, the head of a hunk says which.
     """
-    before = old.splitlines()
-    lines = difflib.unified_diff(before, new.splitlines(), lineterm="", n=_AROUND)
-    for line in islice(lines, 2, None):
+    before, after = old.splitlines(), new.splitlines()
+    secret = {*_inside_secrets(before), *_inside_secrets(after)}
+    for line in islice(difflib.unified_diff(before, after, lineterm="", n=_AROUND), 2, None):
+        if line[1:] in secret:
+            yield line[: len(line) - len(line[1:].lstrip())] + _HIDDEN
+            continue
         hunk = _HUNK.fullmatch(line)
         named = _named(before[: int(hunk["start"]) + _AROUND - 1]) if hunk else ""
         yield line[:1] + shown_line(line[1:] + named)
+
+
+def _inside_secrets(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of secrets that go on over several, which nothing in the line itself tells."""
+    opened: re.Match[str] | None = None
+    in_key = False
+    for line in lines:
+        if in_key or _KEY_BEGINS in line:
+            in_key = _KEY_ENDS not in line
+            yield line
+            continue
+        if not line.strip():
+            continue
+        deeper = opened is not None and len(line) - len(line.lstrip()) > len(opened["indent"])
+        if opened is not None and deeper and (opened["block"] or not _WITH_NAME.match(line)):
+            yield line
+        else:
+            opened = _OPENED.match(line)
 
 
 def _named(above: Sequence[str]) -> str:

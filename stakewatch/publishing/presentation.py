@@ -142,7 +142,12 @@ def status_data(status: Status | Failure) -> dict[str, object]:
         "where": status.where,
         "healthy": status.healthy,
         "facts": [
-            {"subject": one.subject, "state": one.state, "detail": one.detail, "healthy": one.healthy}
+            {
+                "subject": shown_line(one.subject),
+                "state": shown_line(one.state),
+                "detail": shown_line(one.detail),
+                "healthy": one.healthy,
+            }
             for one in status.facts
         ],
     }

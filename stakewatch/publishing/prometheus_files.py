@@ -89,7 +89,7 @@ class Folder:
     def held(self) -> Iterator[None]:
         """Keep other runs from changing files of the folder for a block; it is made where it is not there.
 
-        Raises UnusableTargetError while another run does.
+        What a killed run left half-written is removed. Raises UnusableTargetError while another run does.
         """
         with _told(self.path, "written"):
             _make_folder(self.path)
@@ -98,6 +98,9 @@ class Folder:
             # On a file system that knows no locks nobody can be kept out.
             with contextlib.suppress(OSError):
                 _lock(handle, self.path)
+            with _told(self.path, "tidied"):
+                for left in [*self.path.rglob(_partial(Path("*")).name)]:
+                    left.unlink(missing_ok=True)
             yield
         finally:
             os.close(handle)
@@ -127,11 +130,11 @@ class Folder:
         Raises StakewatchError, UnusableTargetError where no other file could be written either.
         """
         path = self.path / name
-        partial = path.with_name(f".{path.name}.partial")
+        partial = _partial(path)
         with _told(path, "written"):
             for place in reversed([one for one in path.parents if one.is_relative_to(self.path)]):
                 _make_folder(place)
-            # What a run left that was killed, or a link that somebody put there.
+            # A link that somebody put there must not be followed.
             partial.unlink(missing_ok=True)
             try:
                 with partial.open("xb") as file:
@@ -198,6 +201,11 @@ def write_ours(folder: Folder, ours: Ours) -> None:
     """Note what is ours. Raises StakewatchError."""
     content = {"files": sorted(ours.files), "told": ours.told}
     folder.write(_LIST, json.dumps(content, indent=2) + "\n")
+
+
+def _partial(path: Path) -> Path:
+    """Return where a file is written before it takes its place."""
+    return path.with_name(f".{path.name}.partial")
 
 
 def _lock(handle: int, path: Path) -> None:

@@ -248,6 +248,22 @@ def test_a_name_that_somebody_chose_cannot_steer_the_terminal(scene: Scene, run_
     assert scene.fake.namespaces == {}
 
 
+def test_a_name_in_brackets_is_no_markup(scene: Scene, run_here: Run) -> None:
+    scene.fake.write("stakewatch-[/red]", rules("old"), tags={"managed-by": "stakewatch"})
+    answer = run_here("prune", "--yes")
+    assert (answer.code, scene.fake.namespaces) == (0, {})
+    assert "done: rule namespace stakewatch-[/red] deleted" in answer.out
+
+
+def test_what_a_rule_s_error_says_cannot_steer_the_terminal(scene: Scene, run_here: Run) -> None:
+    run_here("apply", "--yes")
+    rule = {"name": "beacon\x1b[2JDown", "lastError": "bad \x1b[31m label", "type": "alerting"}
+    scene.fake.rules["data"]["groups"] = [{"name": "beacon", "file": "f", "rules": [rule]}]
+    answer = run_here("status")
+    assert "bad ?[31m label" in answer.out
+    assert "\x1b" not in answer.out + answer.err
+
+
 def test_status_shows_what_is_live_and_fails_for_what_does_not_work(scene: Scene, run_here: Run) -> None:
     run_here("apply", "--yes")
     scene.fake.write_definition("alertmanager_config: |\n  route: {receiver: a}\n")

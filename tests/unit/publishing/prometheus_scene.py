@@ -58,7 +58,6 @@ class Scene:
             wanted = yaml.safe_load(path.read_bytes())["groups"][0]
             if loaded.get(wanted["name"]) != wanted["rules"][0]["alert"]:
                 yield f"{path.name} is not loaded"
-        yield from (f"{path.name} is left" for path in self.there.folder.rglob(".*.partial"))
 
 
 def write_rules(root: Path, name: str, number: int) -> None:

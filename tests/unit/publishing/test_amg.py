@@ -19,7 +19,7 @@ from stakewatch.errors import StakewatchError
 from stakewatch.publishing import amg, amg_workspace, json_api
 from stakewatch.publishing.amg_workspace import ControlPlane, Token
 from stakewatch.publishing.aws import Access, AwsError, Patience, client, open_session
-from stakewatch.publishing.pace import forget_paces
+from stakewatch.publishing.pace import StoppedError, forget_paces
 from stakewatch.publishing.target import Target
 from tests.unit.publishing import fake_grafana
 from tests.unit.publishing.aws_server import CREDENTIALS, REGION, Cut, Reply, environment
@@ -236,6 +236,37 @@ def test_several_threads_share_one_token(there: FakeAmg) -> None:
         thread.join()
     assert len(set(keys)) == len(there.seconds_to_live) == 1
     token.delete()
+
+
+def test_a_straggler_cannot_make_a_token_when_all_are_deleted(there: FakeAmg) -> None:
+    there.accounts = {"a": Account("stakewatch")}
+    token = Token(plane(), "a")
+    token.key()
+    token.delete()
+    with pytest.raises(StoppedError):
+        token.key()
+    assert there.tokens == []
+
+
+def test_a_token_that_is_being_made_by_another_thread_is_deleted_too(there: FakeAmg) -> None:
+    there.accounts = {"a": Account("stakewatch")}
+    token = Token(plane(), "a")
+    asked, goes_on = threading.Event(), threading.Event()
+
+    def hold(_number: int, operation: str) -> None:
+        if operation == "CreateWorkspaceServiceAccountToken":
+            asked.set()
+            assert goes_on.wait(30)
+
+    there.instead = hold
+    makes = threading.Thread(target=token.key)
+    makes.start()
+    assert asked.wait(30)
+    threading.Timer(0.1, goes_on.set).start()
+    token.delete()
+    makes.join()
+    assert len(there.seconds_to_live) == 1
+    assert there.tokens == []
 
 
 def plane() -> ControlPlane:

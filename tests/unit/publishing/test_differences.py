@@ -58,6 +58,40 @@ def test_a_changed_secret_is_a_difference_that_hides_both() -> None:
     assert list(differences("token: one", "token: two"))[1:] == ["-token: (hidden)", "+token: (hidden)"]
 
 
+SEVERAL_LINES = """\
+password: |
+  hunter2
+
+  hunter3
+pager:
+  credentials:
+    - hunter4
+  passphrase_token: a long one that
+    goes on with hunter5
+  routing_key:
+    aws_secrets_manager:
+      secret_arn: arn:aws:secretsmanager:x
+tls_config:
+  key: |
+    -----BEGIN PRIVATE KEY-----
+    hunter6
+    -----END PRIVATE KEY-----
+slack_api_url: https://hooks.example/hunter7
+name: pager
+"""
+
+
+def test_secrets_of_several_lines_are_hidden() -> None:
+    shown = list(differences("", SEVERAL_LINES))
+    assert "hunter" not in "".join(shown)
+    for line in ("    aws_secrets_manager:", "      secret_arn: arn:aws:secretsmanager:x", "name: pager"):
+        assert f"+{line}" in shown
+    assert "+    (hidden)" in shown
+    changed = list(differences(SEVERAL_LINES, SEVERAL_LINES.replace("hunter3", "hunter8")))
+    assert "-  (hidden)" in changed
+    assert "+  (hidden)" in changed
+
+
 def test_lines_that_look_like_the_heads_of_files_are_shown() -> None:
     assert "+++ b" in list(differences("", "++ b\n"))
     assert "--- a" in list(differences("-- a\n", ""))

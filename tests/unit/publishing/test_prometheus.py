@@ -251,6 +251,7 @@ def test_what_a_killed_run_or_somebody_left_in_the_way_is_replaced(scene: Scene)
     rules = scene.there.folder / "rules"
     rules.mkdir(parents=True)
     (rules / ".beacon.yaml.partial").symlink_to(elsewhere)
+    (rules / ".gone.yaml.partial").write_text("half", encoding="utf-8")
     assert publish(scene.target()).errors == []
     assert elsewhere.read_text(encoding="utf-8") == "theirs"
     assert not list(rules.glob(".*"))
