@@ -1,7 +1,7 @@
 """What an epoch's attestations came to, for groups and network, whichever source it was learnt from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -155,20 +155,15 @@ def from_answers(
             ),
         },
     )
-    ours = balances[members.indices]
-    own = answer.of(members.indices, has_duty=has_duty[members.indices], effective_balances=ours)
-    return EpochResult(
-        epoch=moment.epoch,
-        slot=moment.slot,
-        root=moment.root,
-        tier=Tier.JSON_NETWORK,
-        groups=_groups(own, ours, members),
-        network=network,
-        missed=_chosen(members.indices, own.has_duty & (own.flags == 0)),
-        imperfect=_chosen(members.indices, own.has_duty & (own.flags != _ALL_FLAGS)),
-        live=_live(members, own.flags != 0, disabled),
-        figures=figures,
+    own = from_own_answers(
+        moment,
+        answer,
+        members,
+        disabled,
+        has_duty=has_duty[members.indices],
+        effective_balances=balances[members.indices],
     )
+    return replace(own, tier=Tier.JSON_NETWORK, network=network, figures=figures)
 
 
 def from_own_answers(
