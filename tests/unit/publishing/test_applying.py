@@ -13,7 +13,7 @@ from stakewatch.errors import StakewatchError
 from stakewatch.publishing.applying import Outcome, apply_changes, make_plan, prune_changes
 from stakewatch.publishing.objects import Fact, Flaw, Item, LiveItem
 from stakewatch.publishing.plans import Action, Change
-from stakewatch.publishing.target import Report, UnusableTargetError
+from stakewatch.publishing.target import PutBackError, Report, UnusableTargetError
 
 
 @dataclass
@@ -178,6 +178,24 @@ def test_a_mistake_of_ours_is_not_taken_for_an_outcome() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(apply_changes(Shelf(hinder=hinder), creating(book("a")), heard))
+
+
+def test_where_objects_count_together_none_is_done_that_was_put_back() -> None:
+    def hinder(item: Item, _report: Report) -> None:
+        if item.name == "c":
+            raise PutBackError("it is refused", keys=[book("a").key], where="here")
+
+    shelf = Shelf(hinder=hinder, workers=1, together=True)
+    outcomes = list(apply_changes(shelf, creating(book("a"), book("b"), book("c")), heard))
+    assert [(one.change.item.name, one.done, one.put_back) for one in outcomes] == [
+        ("a", "", True),
+        ("b", "created", False),
+        ("c", "", False),
+    ]
+    assert [str(one.error) for one in outcomes if one.error] == [
+        "book a is again as it was",
+        "here: it is refused",
+    ]
 
 
 def test_leftovers_are_removed_with_what_the_plan_saw() -> None:

@@ -517,6 +517,14 @@ def test_without_a_token_a_person_is_told_where_to_put_it(
         plan(target(bundle, there))
 
 
+def test_status_before_the_first_apply_says_what_to_do(bundle: Path, there: FakeGrafana) -> None:
+    with target(bundle, there, data_source=SOURCE) as opened:
+        version, nothing = opened.status(lambda _: None)
+    assert (version.subject, version.state) == ("Grafana", "12.4.1")
+    assert (nothing.state, nothing.detail) == ("nothing yet", "`stakewatch apply there` publishes it")
+    assert not nothing.healthy
+
+
 def test_status_tells_version_data_source_and_boards(bundle: Path, there: FakeGrafana) -> None:
     publish(target(bundle, there, data_source=SOURCE))
     del there.dashboards["geth"]

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from stakewatch.errors import StakewatchError
-from stakewatch.publishing.objects import Item, LiveItem, State
+from stakewatch.publishing.objects import Flaw, Item, LiveItem, State
 from stakewatch.publishing.plans import Action, Change, Plan, plan_changes
 
 KINDS = ("folder", "board")
@@ -18,6 +18,17 @@ def item(name: str, text: str = "as wished", kind: str = "board") -> Item:
 def action(desired: Item | None, live: LiveItem | None, *, adopt: bool = False) -> Action | None:
     changes = plan_changes([desired] if desired else [], [live] if live else [], KINDS, adopt=adopt)
     return changes[0].action if changes else None
+
+
+def test_a_plan_of_what_is_left_over_tells_of_nothing_else() -> None:
+    flaw = Flaw("board new", "too long", "shorten it")
+    plan = Plan(
+        "a", "b", "c", plan_changes([item("new")], [LiveItem(item("old"), owned=True)], KINDS), (flaw,)
+    )
+    alone = plan.only(plan.leftovers)
+    assert [(change.action, change.item.name) for change in alone.changes] == [(Action.LEFTOVER, "old")]
+    assert (alone.flaws, alone.drift, alone.where) == ((), True, "c")
+    assert not alone.only(()).drift
 
 
 @pytest.mark.parametrize(
