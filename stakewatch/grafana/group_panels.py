@@ -98,7 +98,12 @@ NEXT_DUTIES = Table(
     "stakewatch_next_duty_timestamp_seconds.",
     unit="s",
     alerts=("ValidatorDutyUpcoming",),
-    queries=(Query(f"{per_group(group_series('stakewatch_next_duty_timestamp_seconds'), 'duty')} - time()"),),
+    queries=(
+        # One that has begun stays until the exporter looks again.
+        Query(
+            f"clamp_min({per_group(group_series('stakewatch_next_duty_timestamp_seconds'), 'duty')} - time(), 0)"
+        ),
+    ),
     columns=headed("network", "group", duty="Duty"),
     value="In",
 )
