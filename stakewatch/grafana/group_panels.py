@@ -91,6 +91,7 @@ SEATS = Table(
     value="Seats",
 )
 
+_NEXT_DUTY = per_group(group_series("stakewatch_next_duty_timestamp_seconds"), "duty")
 NEXT_DUTIES = Table(
     title="Next duties",
     description="Time until the next proposal and sync committee of each group. Normal: absent when none "
@@ -98,12 +99,8 @@ NEXT_DUTIES = Table(
     "stakewatch_next_duty_timestamp_seconds.",
     unit="s",
     alerts=("ValidatorDutyUpcoming",),
-    queries=(
-        # One that has begun stays until the exporter looks again.
-        Query(
-            f"clamp_min({per_group(group_series('stakewatch_next_duty_timestamp_seconds'), 'duty')} - time(), 0)"
-        ),
-    ),
+    # One that has begun stays until the exporter looks again.
+    queries=(Query(f"clamp_min({_NEXT_DUTY} - time(), 0)"),),
     columns=headed("network", "group", duty="Duty"),
     value="In",
 )
