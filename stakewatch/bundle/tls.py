@@ -23,7 +23,8 @@ def tls_failure(error: BaseException, *, variable: str) -> tuple[str, str]:
     found = next((one for one in _inside(error) if isinstance(one, ssl.SSLError)), None)
     if isinstance(found, ssl.SSLCertVerificationError):
         return _certificate(found, variable)
-    reason = "" if found is None else str(found.reason or "")
+    # One that Python raises, and not OpenSSL, has none of its attributes.
+    reason = str(getattr(found, "reason", None) or "")
     if reason in _NO_TLS:
         return "what answers there speaks no TLS", "is it http:// there, or another port?"
     if reason in _NO_COMMON_VERSION:
@@ -38,14 +39,15 @@ def tls_failure(error: BaseException, *, variable: str) -> tuple[str, str]:
 
 
 def _certificate(error: ssl.SSLCertVerificationError, variable: str) -> tuple[str, str]:
-    code = error.verify_code
+    code = getattr(error, "verify_code", 0)
+    said = plain(getattr(error, "verify_message", None) or (error.args or ("no reason given",))[-1])
     if code in _EXPIRED:
         return "its certificate has expired", "let its owner renew it; is this machine's clock right?"
     if code in _NOT_YET:
         return "its certificate is not valid yet", "is this machine's clock right?"
     if code in _OTHER_NAME:
         return (
-            f"its certificate is for another host: {plain(error.verify_message)}",
+            f"its certificate is for another host: {said}",
             "write the name that its certificate is for; a proxy in between has a certificate of its own",
         )
     if code in _SELF_SIGNED:
@@ -59,7 +61,7 @@ def _certificate(error: ssl.SSLCertVerificationError, variable: str) -> tuple[st
             f"set {variable} to a file with the authority's certificate: your company's, or that of a proxy",
         )
     return (
-        f"its certificate is not accepted: {plain(error.verify_message)}",
+        f"its certificate is not accepted: {said}",
         f"let its owner renew it, or set {variable} to a file with its authority's certificate",
     )
 
