@@ -81,6 +81,7 @@ def find_lines(address: Address, query: str, start_ns: int, end_ns: int, most: i
     Raises StakewatchError when Loki does not answer, refuses the query, or answers something else than lines.
     """
     lines: dict[tuple[int, str, str], LogLine] = {}
+    is_whole = True
     with _session(address) as http:
         while start_ns < end_ns and len(lines) <= most:
             page = sorted(_page(http, address, query, start_ns, end_ns), key=lambda line: line.time_ns)
@@ -90,10 +91,12 @@ def find_lines(address: Address, query: str, start_ns: int, end_ns: int, most: i
                 lines.setdefault((line.time_ns, repr(sorted(line.labels.items())), line.text), line)
             if len(page) < _PAGE:
                 break
+            # More lines of one time than a page holds: only the first of them can be asked for.
             stuck = len(lines) == before
+            is_whole = is_whole and not stuck
             start_ns = page[-1].time_ns + int(stuck)
     ordered = sorted(lines.values(), key=lambda line: line.time_ns)
-    return Found(tuple(ordered[:most]), cut_off=len(ordered) > most)
+    return Found(tuple(ordered[:most]), cut_off=len(ordered) > most or not is_whole)
 
 
 def _session(address: Address) -> requests.Session:

@@ -47,6 +47,8 @@ def test_a_page_full_of_one_time_does_not_go_on_for_ever(server: FakeLoki) -> No
     server.lines = [(5, f"line {number}") for number in range(1500)] + [(6, "after")]
     found = find_lines(Address(server.url), QUERY, 0, 10, 5000)
     assert found.lines[-1].text == "after"
+    assert len(found.lines) == 1001
+    assert found.cut_off
 
 
 def test_what_is_more_than_was_asked_for_is_cut_off_and_said(server: FakeLoki) -> None:
@@ -54,6 +56,12 @@ def test_what_is_more_than_was_asked_for_is_cut_off_and_said(server: FakeLoki) -
     found = find_lines(Address(server.url), QUERY, 0, 100, 10)
     assert [line.time_ns for line in found.lines] == list(range(10))
     assert found.cut_off
+
+
+def test_no_page_is_asked_for_beyond_what_is_shown(server: FakeLoki) -> None:
+    server.lines = [(number, "x") for number in range(5000)]
+    assert find_lines(Address(server.url), QUERY, 0, 10_000, 10).cut_off
+    assert len(server.requests) == 1
 
 
 def test_tenant_and_token_go_along_and_an_address_may_end_with_a_slash(
@@ -106,6 +114,25 @@ def test_any_other_answer_is_one_error_that_a_terminal_can_show(
     assert caught.value.mend
 
 
+@pytest.mark.parametrize(
+    ("status", "mend"),
+    [
+        (301, "is this the address of a Loki?"),
+        (400, "ask for less"),
+        (401, "--token-file"),
+        (403, "--token-file"),
+        (404, "is this the address of a Loki?"),
+        (429, "ask for less"),
+        (500, "ask for less"),
+    ],
+)
+def test_what_to_do_follows_from_the_status(server: FakeLoki, status: int, mend: str) -> None:
+    server.answer = (status, "")
+    with pytest.raises(StakewatchError) as caught:
+        find_lines(Address(server.url), QUERY, 0, 100, 10)
+    assert mend in str(caught.value.mend)
+
+
 def test_a_loki_that_is_not_there_is_an_error(server: FakeLoki) -> None:
     with pytest.raises(StakewatchError, match="does not answer: Connection refused"):
         find_lines(Address("http://127.0.0.1:9"), QUERY, 0, 100, 10)
@@ -120,9 +147,10 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
         Address(url)
 
 
-def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
-    with pytest.raises(InputError) as caught:
-        Address("http://user:hunter2@loki:3100")
+@pytest.mark.parametrize("who", ["user:hunter2", "hunter2", ":hunter2"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(who: str) -> None:
+    with pytest.raises(InputError, match="has credentials in it") as caught:
+        Address(f"http://{who}@loki:3100")
     assert "hunter2" not in str(caught.value)
 
 
