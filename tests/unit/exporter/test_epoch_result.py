@@ -1,4 +1,4 @@
-"""What JSON answers about an epoch come to, counted by hand for seven validators."""
+"""What JSON answers about an epoch come to, counted by hand for eight validators."""
 
 import json
 from dataclasses import replace
@@ -26,14 +26,14 @@ FULL = 32 * ETH
 MOMENT = Moment(epoch=7, slot=71, root="0xab")
 # Of alpha: 0 is perfect, 1 missed.
 # Of bravo, which is disabled: 2 missed the head and leaves soon, 3 is slashed.
-# Of others: 4 is perfect with 64 ETH, 5 has left, 6 waits for its activation.
+# Of others: 4 is perfect with 64 ETH, 5 has left, 6 waits for its activation, 7 begins with the next epoch.
 MEMBERS = Membership(("alpha", "bravo"), np.array([0, 0, 1, 1], dtype=np.int16), np.arange(4, dtype=np.int64))
 REGISTRY = JsonRegistry(
-    effective_balances=np.array([FULL, FULL, FULL, FULL, 2 * FULL, FULL, FULL], dtype=np.int64),
-    activation_eligibility_epochs=np.zeros(7, dtype=np.uint32),
-    activation_epochs=np.array([0, 0, 0, 0, 0, 0, NEVER], dtype=np.uint32),
-    exit_epochs=np.array([NEVER, NEVER, 9, NEVER, NEVER, 7, NEVER], dtype=np.uint32),
-    is_slashed=np.array([False, False, False, True, False, False, False]),
+    effective_balances=np.array([FULL, FULL, FULL, FULL, 2 * FULL, FULL, FULL, FULL], dtype=np.int64),
+    activation_eligibility_epochs=np.zeros(8, dtype=np.uint32),
+    activation_epochs=np.array([0, 0, 0, 0, 0, 0, NEVER, 8], dtype=np.uint32),
+    exit_epochs=np.array([NEVER, NEVER, 9, NEVER, NEVER, 7, NEVER, NEVER], dtype=np.uint32),
+    is_slashed=np.array([False, False, False, True, False, False, False, False]),
 )
 HAS_DUTY = np.array([True, True, True, False])
 # Source, target, head of each validator.
@@ -106,8 +106,8 @@ def test_answers_about_everybody_give_groups_network_and_figures(answer: RewardA
     assert (result.missed, result.imperfect, result.live) == ((1,), (1, 2), (2,))
     assert result.figures == NetworkFigures(
         epoch=8,
-        active_validators=5,
-        active_balance=6 * FULL,
+        active_validators=6,
+        active_balance=7 * FULL,
         queues={Queue.EXIT: 1, Queue.DEPOSIT: 1},
     )
 
@@ -130,6 +130,6 @@ def test_a_group_that_is_not_disabled_may_sign(answer: RewardAnswer) -> None:
 
 
 def test_a_validator_of_ours_that_the_registry_lacks_is_an_error(answer: RewardAnswer) -> None:
-    beyond = Membership(("alpha",), np.zeros(8, dtype=np.int16), np.array([0, 7], dtype=np.int64))
-    with pytest.raises(ValueError, match="validator 7 is not in it"):
+    beyond = Membership(("alpha",), np.zeros(9, dtype=np.int16), np.array([0, 8], dtype=np.int64))
+    with pytest.raises(ValueError, match="validator 8 is not in it"):
         from_answers(MOMENT, REGISTRY, answer, beyond, frozenset())
