@@ -89,10 +89,11 @@ def find_lines(address: Address, query: str, start_ns: int, end_ns: int, most: i
             for line in page:
                 # A page begins with the last time of the one before, which may not have had all of it.
                 lines.setdefault((line.time_ns, repr(sorted(line.labels.items())), line.text), line)
-            if len(page) < _PAGE:
+            # A short page is not always the last: Loki cuts it first and then drops what is in it twice.
+            stuck = len(lines) == before
+            if stuck and len(page) < _PAGE:
                 break
             # More lines of one time than a page holds: only the first of them can be asked for.
-            stuck = len(lines) == before
             is_whole = is_whole and not stuck
             start_ns = page[-1].time_ns + int(stuck)
     ordered = sorted(lines.values(), key=lambda line: line.time_ns)

@@ -94,6 +94,7 @@ def _load(folder: Path, rate: int, seconds: float) -> Sequence[Figure]:
     outcome = run(new_stack(folder), rate, seconds)
     return (
         Figure("lines_per_second", round(outcome.lines_per_second), "1/s", f">= {round(rate * 0.95)}"),
+        Figure("written_for_seconds", round(outcome.seconds), "s", ">= 290"),
         Figure("written_lines", outcome.written, "lines"),
         Figure("lost_lines", outcome.lost, "lines", "== 0"),
         Figure("duplicate_lines", outcome.duplicates, "lines"),

@@ -9,7 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class FakeLoki:
-    """Answers log queries over `lines` (time, text), by pages, unless `answer` is something else."""
+    """Answers log queries over `lines` (time, text), by pages, unless `answer` is something else.
+
+    As a Loki does, it cuts a page first, and then drops what is in it twice.
+    """
 
     def __init__(self) -> None:
         self.lines: list[tuple[int, str]] = []
@@ -23,9 +26,16 @@ class FakeLoki:
             return self.answer
         asked = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
         start, end, limit = int(asked["start"]), int(asked["end"]), int(asked["limit"])
-        page = [[str(at), text] for at, text in sorted(self.lines) if start <= at < end][:limit]
+        page = dict.fromkeys(
+            [(str(at), text) for at, text in sorted(self.lines) if start <= at < end][:limit]
+        )
         return 200, json.dumps(
-            {"data": {"resultType": "streams", "result": [{"stream": {"role": "beacon"}, "values": page}]}}
+            {
+                "data": {
+                    "resultType": "streams",
+                    "result": [{"stream": {"role": "beacon"}, "values": list(page)}],
+                }
+            }
         )
 
 

@@ -43,6 +43,13 @@ def test_many_lines_are_asked_for_page_by_page_and_none_is_lost_or_doubled(serve
     assert len(server.requests) > 3
 
 
+def test_a_page_that_is_short_because_lines_were_in_it_twice_is_not_the_last(server: FakeLoki) -> None:
+    server.lines = [(number, f"line {number}") for number in range(2500)] + [(7, "line 7")] * 900
+    found = find_lines(Address(server.url), QUERY, 0, 10_000, 5000)
+    assert [line.time_ns for line in found.lines] == list(range(2500))
+    assert not found.cut_off
+
+
 def test_a_page_full_of_one_time_does_not_go_on_for_ever(server: FakeLoki) -> None:
     server.lines = [(5, f"line {number}") for number in range(1500)] + [(6, "after")]
     found = find_lines(Address(server.url), QUERY, 0, 10, 5000)
