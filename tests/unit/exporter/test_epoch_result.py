@@ -1,4 +1,4 @@
-"""What JSON answers about an epoch come to, counted by hand for eight validators."""
+"""What each source says of an epoch, counted by hand for eight validators."""
 
 import json
 from dataclasses import replace
@@ -6,17 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stakewatch.ethereum.attestation_rewards import AttestationTotals
+from stakewatch.ethereum.attestation_rewards import AttestationRewards, AttestationTotals, RewardParameters
+from stakewatch.ethereum.key_indices import KeyIndices
 from stakewatch.ethereum.registry_answer import JsonRegistry
 from stakewatch.ethereum.reward_answers import RewardAnswer
-from stakewatch.ethereum.state_stream import NEVER
+from stakewatch.ethereum.state_stream import NEVER, BeaconState, Registry
+from stakewatch_exporter.attesters import Votes
 from stakewatch_exporter.epoch_result import (
     Moment,
     NetworkFigures,
     Queue,
+    Recent,
     Tier,
+    completed,
     from_answers,
     from_own_answers,
+    from_state,
+    from_votes,
 )
 from stakewatch_exporter.membership import Membership
 
@@ -133,3 +139,117 @@ def test_a_validator_of_ours_that_the_registry_lacks_is_an_error(answer: RewardA
     beyond = Membership(("alpha",), np.zeros(9, dtype=np.int16), np.array([0, 8], dtype=np.int64))
     with pytest.raises(ValueError, match="validator 8 is not in it"):
         from_answers(MOMENT, REGISTRY, answer, beyond, frozenset())
+
+
+# The votes of the epoch, and of the next one so far: source 1, target 2, head 4. Who is slashed has none that
+# count, and 1, who missed the epoch, is back.
+PARTICIPATION = np.array([7, 0, 3, 7, 7, 0, 0, 0], dtype=np.uint8)
+SO_FAR = np.array([7, 1, 0, 7, 7, 0, 0, 0], dtype=np.uint8)
+PARAMETERS = RewardParameters(64, 2**24, 4, 16, 4)
+
+
+def state(so_far: np.ndarray[tuple[int], np.dtype[np.uint8]] = SO_FAR, **queues: int) -> BeaconState:
+    """Return the state at the last slot of the epoch after."""
+    columns = vars(REGISTRY)
+    registry = Registry(
+        effective_balances=(columns["effective_balances"] // ETH).astype(np.uint16),
+        activation_eligibility_epochs=columns["activation_eligibility_epochs"],
+        activation_epochs=columns["activation_epochs"],
+        exit_epochs=columns["exit_epochs"],
+        withdrawable_epochs=np.full(8, NEVER, dtype=np.uint32),
+        is_slashed=columns["is_slashed"],
+        withdrawal_prefixes=np.ones(8, dtype=np.uint8),
+    )
+    no_seats = np.zeros((0, 48), dtype=np.uint8)
+    return BeaconState(
+        fork="electra",
+        slot=71,
+        slots_per_epoch=8,
+        effective_balance_increment=ETH,
+        justification_bits=(True, True, True, True),
+        previous_justified_epoch=6,
+        current_justified_epoch=7,
+        finalized_epoch=6,
+        finalized_root=bytes(32),
+        registry=registry,
+        balances=REGISTRY.effective_balances,
+        previous_participation=PARTICIPATION,
+        current_participation=so_far,
+        inactivity_scores=np.zeros(8, dtype=np.uint32),
+        current_sync_committee=no_seats,
+        next_sync_committee=no_seats,
+        queue_lengths=queues,
+        keys=KeyIndices(frozenset()),
+    )
+
+
+def test_a_state_says_who_missed_and_who_signs_although_disabled() -> None:
+    result = from_state(MOMENT, state(), PARAMETERS, MEMBERS, frozenset({"bravo"}))
+    assert (result.epoch, result.slot, result.root, result.tier) == (7, 71, "0xab", Tier.SSZ)
+    # 3 is slashed: what it signs brings nothing, but in the next epoch it is seen.
+    assert (result.missed, result.imperfect, result.live) == ((1,), (1, 2), (2, 3))
+    rewards = AttestationRewards(state(), PARAMETERS)
+    assert result.groups is not None
+    assert result.groups["alpha"] == rewards.totals(np.array([0, 1]))
+    assert (result.groups["bravo"].duties, result.groups["bravo"].head_votes) == (1, 0)
+    assert result.network == rewards.network()
+    assert result.network.duties == 4
+
+
+def test_a_disabled_key_that_signs_in_either_epoch_is_seen() -> None:
+    disabled = frozenset({"alpha", "bravo"})
+    nothing_yet = np.zeros(8, dtype=np.uint8)
+    assert from_state(MOMENT, state(), PARAMETERS, MEMBERS, disabled).live == (0, 1, 2, 3)
+    assert from_state(MOMENT, state(nothing_yet), PARAMETERS, MEMBERS, disabled).live == (0, 2)
+    assert from_state(MOMENT, state(), PARAMETERS, MEMBERS, frozenset()).live == ()
+
+
+def test_a_state_says_how_the_epoch_goes_on_for_groups_that_are_on_duty() -> None:
+    result = from_state(MOMENT, state(), PARAMETERS, MEMBERS, frozenset({"bravo"}))
+    assert result.recent == {"alpha": Recent(all=1, some=1, none=0)}
+    assert result.network_recent == Recent(all=2, some=1, none=2)
+
+
+def test_the_queues_of_a_state_are_its_own_or_counted_in_its_registry() -> None:
+    older = from_state(MOMENT, state(), PARAMETERS, MEMBERS, frozenset()).figures
+    assert older == NetworkFigures(
+        epoch=8,
+        active_validators=6,
+        active_balance=7 * FULL,
+        queues={Queue.EXIT: 1, Queue.DEPOSIT: 1, Queue.WITHDRAWAL: 0, Queue.CONSOLIDATION: 0},
+    )
+    newer = state(pending_deposits=11, pending_partial_withdrawals=12, pending_consolidations=13)
+    figures = from_state(MOMENT, newer, PARAMETERS, MEMBERS, frozenset()).figures
+    assert figures is not None
+    assert figures.queues == {
+        Queue.EXIT: 1,
+        Queue.DEPOSIT: 11,
+        Queue.WITHDRAWAL: 12,
+        Queue.CONSOLIDATION: 13,
+    }
+
+
+VOTES = Votes(7, PARTICIPATION[:5], np.array([True, True, True, False, True]))
+
+
+def test_blocks_say_who_voted_and_nothing_of_amounts() -> None:
+    result = from_votes(MOMENT, VOTES, MEMBERS, frozenset({"bravo"}))
+    assert (result.epoch, result.slot, result.root, result.tier) == (7, 71, "0xab", Tier.BLOCKS)
+    assert (result.missed, result.imperfect, result.live) == ((1,), (1, 2), (2,))
+    assert result.groups == {
+        "alpha": AttestationTotals(duties=2, missed=1, source_votes=1, target_votes=1, head_votes=1),
+        "bravo": AttestationTotals(duties=1, source_votes=1, target_votes=1),
+    }
+    assert result.network == AttestationTotals(
+        duties=4, missed=1, source_votes=3, target_votes=3, head_votes=2
+    )
+    assert result.figures is None
+    assert from_votes(MOMENT, VOTES, MEMBERS, frozenset()).live == ()
+
+
+def test_blocks_tell_of_the_network_where_the_source_did_not(answer: RewardAnswer) -> None:
+    everybody = from_answers(MOMENT, REGISTRY, answer, MEMBERS, frozenset())
+    assert completed(everybody, VOTES) is everybody
+    ours = replace(everybody, network=None)
+    assert completed(ours, None) is ours
+    assert completed(ours, VOTES) == replace(everybody, network=VOTES.totals())
