@@ -54,5 +54,11 @@ def test_an_empty_list_chooses_nothing(board_of: Callable[..., Board], peers: St
     assert opening_values(board, lambda *_: ())["first"] == ""
 
 
+def test_an_empty_text_box_opens_empty(board_of: Callable[..., Board], peers: Stat, setting: Setting) -> None:
+    boxes = (*CHOICES, TextVariable("remark", "", "What to look for", "Remark"))
+    board = replace(board_of(peers), variables=boxes).generate(setting)
+    assert opening_values(board, lambda *_: ("a",))["remark"] == ""
+
+
 def test_a_value_is_no_pattern_of_its_own() -> None:
     assert as_pattern("a.b") == r"a\\.b"

@@ -98,6 +98,18 @@ def test_labels_of_the_contract_that_are_missing_are_named_with_the_job() -> Non
         assert 'implementation="geth", role="execution"' in found.mend
 
 
+def test_only_the_gaps_of_those_who_expose_it_are_named() -> None:
+    gaps = (
+        Gap("geth", "role", "execution", "", "my-geth"),
+        Gap("lighthouse_beacon", "role", "beacon", "", "my-beacon"),
+        Gap("geth", "network", "mainnet", "", "a-job-of-geth"),
+    )
+    seen = fleet(components=("geth", "lighthouse_beacon"), names=("p2p_peers", "up"), gaps=gaps)
+    found = reason('p2p_peers{role="execution",implementation="geth"}', seen)
+    assert found.said == "Geth is scraped by the job my-geth without labels of the contract"
+    assert found.mend.startswith('give its targets role="execution" (')
+
+
 def test_labels_of_pods_that_staking_targets_lack_are_named() -> None:
     found = reason('up{role="execution",pod!=""}', fleet(GETH, components=("geth",)))
     assert found.cause is Cause.WITHOUT_LABEL

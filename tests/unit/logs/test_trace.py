@@ -1,5 +1,7 @@
 """The time line of one event: which queries are asked, and what of their answers is shown."""
 
+import re
+
 import pytest
 
 from stakewatch.errors import InputError
@@ -118,6 +120,16 @@ def test_a_key_brings_lines_that_name_it_in_full_or_shortened_and_no_other_key()
     found = Found(tuple(line(number, text) for number, text in enumerate(texts)))
     answer = trace(question(pubkey=KEY), Loki(a852816=found))
     assert [moment.line.text for moment in answer.moments] == texts[:4]
+
+
+def test_loki_is_asked_for_a_key_in_all_its_spellings_and_for_no_other() -> None:
+    loki = Loki()
+    trace(question(pubkey=KEY), loki)
+    pattern = loki.asked[0][0].split("`")[1]
+    for text in (KEY, KEY.upper(), "a852816", "0xa852…6922", "0xa852..6922", "a852...6922"):
+        assert re.search(pattern, text), text
+    for text in ("a85281", "0xa852…6923", "0xb852…6922", "a852.6922", "a852xx6922"):
+        assert not re.search(pattern, text), text
 
 
 def test_capitals_do_not_hide_a_key() -> None:
