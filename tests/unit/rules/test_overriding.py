@@ -97,6 +97,12 @@ def test_a_recorded_series_cannot_be_overridden() -> None:
         applied(**{"level:memory:ratio": Override(enabled=False)})
 
 
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_nothing_and_all_are_ratios_too(threshold: float) -> None:
+    rule = alert("MemoryHigh", MemoryHigh=Override(threshold=threshold))
+    assert float(rule.annotations["threshold"]) == threshold
+
+
 def test_a_threshold_of_an_alert_without_one_is_refused_with_the_rule_s_place() -> None:
     with pytest.raises(InputError, match=r"overrides\.Watchdog.*\n.*rules/memory\.yaml:17"):
         applied(Watchdog=Override(threshold=2.0))
