@@ -113,8 +113,14 @@ def test_a_receiver_that_sns_would_refuse_is_told(change: dict[str, Any], said: 
     assert any(said in one for one in found(item))
 
 
-def test_a_subject_that_a_template_makes_is_as_long_as_the_template_says() -> None:
-    subject = '{{ template "a_very_long_name_of_a_template_that_nobody_would_ever_think_of" . }}' * 2
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "x" * 100,
+        '{{ template "a_very_long_name_of_a_template_that_nobody_would_ever_think_of" . }}' * 2,
+    ],
+)
+def test_a_subject_is_as_long_as_what_no_template_makes(subject: str) -> None:
     item = routes(lambda inside: inside["receivers"][0]["sns_configs"][0].update(subject=subject))
     assert found(item) == []
 

@@ -111,6 +111,20 @@ def test_each_bad_answer_is_one_line(answer: Answer, said: str, *, unusable: boo
     assert TOKEN not in str(raised.value)
 
 
+def test_only_what_has_a_body_says_that_it_is_json() -> None:
+    kinds: list[str | None] = []
+
+    def listen(handler: BaseHTTPRequestHandler) -> None:
+        kinds.append(handler.headers.get("Content-Type"))
+        reply(204)(handler)
+
+    with answering(listen) as (api, _, _):
+        api.ask("GET", "/")
+        api.ask("POST", "/", body={})
+        api.ask("POST", "/")
+    assert kinds == [None, "application/json", None]
+
+
 def test_what_only_reads_is_asked_again_and_what_writes_is_not() -> None:
     for bad in (reply(503), hang_up, reply(502), cut_off):
         with answering(bad, reply(200, 1)) as (api, requests, pauses):

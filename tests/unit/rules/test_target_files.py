@@ -61,6 +61,13 @@ def test_labels_of_ones_own_and_meta_labels_may_stand_beside(tmp_path: Path) -> 
     assert target_files(tmp_path, "staking") == [path]
 
 
+def test_names_of_one_letter_are_names(tmp_path: Path) -> None:
+    entry = yaml.safe_load(STAKING)
+    entry[0]["labels"] |= dict.fromkeys(("cluster", "region", "network", "implementation", "instance"), "a")
+    path = written(tmp_path, "staking", yaml.safe_dump(entry))
+    assert target_files(tmp_path, "staking") == [path]
+
+
 @pytest.mark.parametrize("label", ["cluster", "region", "network", "role", "implementation", "instance"])
 def test_a_process_without_a_label_of_the_contract_is_refused_at_its_line(tmp_path: Path, label: str) -> None:
     entry = yaml.safe_load(STAKING)
