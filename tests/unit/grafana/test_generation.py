@@ -78,12 +78,12 @@ def test_the_same_board_is_the_same_text(bundle: Bundle) -> None:
 
 
 def test_a_name_of_an_alert_that_is_gone_is_told_with_the_module(bundle: Bundle) -> None:
-    (bundle.rules / "execution.yaml").write_text("groups: []\n", encoding="utf-8")
+    (bundle.rules / "kubernetes.yaml").write_text("groups: []\n", encoding="utf-8")
     board = load_board(bundle.dashboards / "geth_node.py")
-    with pytest.raises(InputError, match="no rule file has the alert ExecutionNodeDown") as caught:
+    with pytest.raises(InputError, match="no rule file has the alert PodCrashLooping") as caught:
         generate((board,), setting_of(bundle, Configuration()))
     path, _, line = (caught.value.where or "").rpartition(":")
-    assert 'title="Answers"' in Path(path).read_text(encoding="utf-8").splitlines()[int(line) - 1]
+    assert 'title="Restarts of the container"' in Path(path).read_text(encoding="utf-8").splitlines()[int(line) - 1]
 
 
 def test_the_users_thresholds_and_addresses_are_in_the_boards(bundle: Bundle) -> None:
