@@ -83,7 +83,8 @@ def test_a_name_of_an_alert_that_is_gone_is_told_with_the_module(bundle: Bundle)
     with pytest.raises(InputError, match="no rule file has the alert PodCrashLooping") as caught:
         generate((board,), setting_of(bundle, Configuration()))
     path, _, line = (caught.value.where or "").rpartition(":")
-    assert 'title="Restarts of the container"' in Path(path).read_text(encoding="utf-8").splitlines()[int(line) - 1]
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    assert 'title="Restarts of the container"' in lines[int(line) - 1]
 
 
 def test_the_users_thresholds_and_addresses_are_in_the_boards(bundle: Bundle) -> None:
