@@ -5,6 +5,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 import requests
 from requests.auth import AuthBase
@@ -63,6 +64,17 @@ def expect_token(text: str, *, where: str) -> str:
             "holds no token", where=where, mend="a token is one line of letters, digits and signs"
         )
     return token
+
+
+def address_parts(url: str) -> SplitResult | None:
+    """Return the parts of an http address with a host and, if any, a port; None for what is none."""
+    try:
+        parts = urlsplit(url)
+        # Reading the port is what finds a wrong one.
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if sound else None
 
 
 def is_loopback(host: str | None) -> bool:

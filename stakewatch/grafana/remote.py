@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlunsplit
 
 import requests
 from prometheus_api_client import PrometheusConnect
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from stakewatch.bundle.http_access import Bearer, failure_of, is_loopback, read_token
+from stakewatch.bundle.http_access import Bearer, address_parts, failure_of, is_loopback, read_token
 from stakewatch.bundle.problems import plain
 from stakewatch.bundle.rooms import WITH_ALL_EXTRAS
 from stakewatch.errors import InputError, StakewatchError
@@ -254,14 +254,9 @@ def _signature(region: str) -> AuthBase:
 
 def _parts(url: str, who: str) -> SplitResult:
     option = f"--{who.lower()}"
-    try:
-        parts = urlsplit(url)
-        # Reading the port is what finds a wrong one.
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
+    parts = address_parts(url)
     # The address itself is not shown: a mistyped one may hold a password at any place.
-    if not sound:
+    if parts is None:
         mend = "write it like http://127.0.0.1:9090, without /api/v1"
         raise InputError(f"this is no address of a {who}", where=option, mend=mend)
     if parts.query or parts.fragment:

@@ -9,11 +9,10 @@ from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 
-from stakewatch.bundle.http_access import Bearer, failure_of, read_token
+from stakewatch.bundle.http_access import Bearer, address_parts, failure_of, read_token
 from stakewatch.bundle.problems import plain
 from stakewatch.errors import InputError, StakewatchError
 
@@ -37,12 +36,8 @@ class Address:
     token_file: Path | None = None
 
     def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable, parts = False, None
-        if not usable or parts is None or parts.query or parts.fragment:
+        parts = address_parts(self.url)
+        if parts is None or parts.query or parts.fragment:
             raise InputError(
                 "this is no address of a Loki",
                 where=_OPTION,
