@@ -4,11 +4,10 @@ import sys
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from stakewatch.bundle import build as building
 from stakewatch.cli.options import bundle_option, configuration_option, json_option, opened
-from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.cli.output import console, print_json, print_registered, progress_console
 
 
 @click.command(short_help="Render what machines load into build/.")
@@ -30,7 +29,7 @@ def command(
     A folder is replaced only when it is complete, and left alone when nothing in it differs.
     """
     if only_list:
-        _print_list(targets, as_json=as_json)
+        print_registered(building.targets(targets), "target", "what it is", as_json=as_json)
         return
     bundle, configuration = opened(bundle_folder, configuration_file)
     progress = progress_console()
@@ -55,14 +54,3 @@ def command(
         console().print(f"{one.folder}  {one.files} files, {state}", soft_wrap=True)
     if not built:
         sys.stderr.write("there is nothing to build: no room has a target\n")
-
-
-def _print_list(names: tuple[str, ...], *, as_json: bool) -> None:
-    known = building.targets(names)
-    if as_json:
-        print_json([{"target": one.name, "describes": one.describes} for one in known])
-        return
-    table = Table("target", "what it is")
-    for one in known:
-        table.add_row(one.name, one.describes)
-    console().print(table)

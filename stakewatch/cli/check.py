@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from stakewatch.bundle import checks as checking
 from stakewatch.bundle.configuration import Configuration
@@ -14,7 +13,7 @@ from stakewatch.bundle.initial import carried_bundle
 from stakewatch.bundle.overlay import laid_over, moved
 from stakewatch.bundle.reports import conclude_report
 from stakewatch.cli.options import bundle_option, configuration_option, json_option, opened, rules_option
-from stakewatch.cli.output import console, print_json, progress_console
+from stakewatch.cli.output import console, print_json, print_registered, progress_console
 from stakewatch.rules.report import rules_report
 
 # What can be asked of anybody's rules; the others are about a bundle's manner.
@@ -47,7 +46,7 @@ def command(
     if with_report and (names or as_json or rules is not None):
         raise click.UsageError("--report is about all checks, and a table: give it alone")
     if only_list:
-        _print_list(names, as_json=as_json)
+        print_registered(checking.checks(names), "check", "what it finds", as_json=as_json)
         return
     if rules is not None:
         _check_any(rules, names or _OF_ANY_RULES, as_json=as_json)
@@ -128,14 +127,3 @@ def _as_data(outcome: checking.Outcome, bundle: Bundle) -> dict[str, object]:
             for finding in outcome.findings
         ],
     }
-
-
-def _print_list(names: tuple[str, ...], *, as_json: bool) -> None:
-    known = checking.checks(names)
-    if as_json:
-        print_json([{"check": one.name, "describes": one.describes} for one in known])
-        return
-    table = Table("check", "what it finds")
-    for one in known:
-        table.add_row(one.name, one.describes)
-    console().print(table)

@@ -8,11 +8,12 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from stakewatch.bundle.generated import Difference, write
 from stakewatch.errors import StakewatchError
@@ -34,6 +35,29 @@ def shown(path: Path) -> str:
     """Return a path as a person here would name it: relative where it is below the current folder."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+class Registered(Protocol):
+    """What the rooms registered under a name, with what it is."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def describes(self) -> str:
+        """What it is, in one sentence."""
+
+
+def print_registered(known: Iterable[Registered], kind: str, heading: str, *, as_json: bool) -> None:
+    """Print what is registered as a table, or as JSON with the name under the key `kind`."""
+    if as_json:
+        print_json([{kind: one.name, "describes": one.describes} for one in known])
+        return
+    table = Table(kind, heading)
+    for one in known:
+        table.add_row(one.name, one.describes)
+    console().print(table)
 
 
 @contextmanager
