@@ -44,7 +44,7 @@ KINDS: tuple[Panel, ...] = (
         **COMMON,
     ),
     firing_alerts("Alerts of a test", QUERIES[0].expression, "instance", normal="one"),
-    Text(title="text", description="What to read next.", content="**Read** on."),
+    Text(title="text", description="Normal: read once.", content="**Read** on."),
 )
 LINES = LogQuery('{cluster=~"$cluster"}')
 
