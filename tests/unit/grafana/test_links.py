@@ -12,6 +12,12 @@ def test_a_link_to_a_board_takes_the_series_labels_the_data_source_and_the_time(
     )
 
 
+def test_boards_open_in_place_and_the_menu_folds_out() -> None:
+    links = (board_link("a", "A", ()), chosen_link("a", "A", ()), row_link("a", "A", {}))
+    assert {link["targetBlank"] for link in links} == {False}
+    assert boards_link()["asDropdown"] is True
+
+
 def test_the_menu_of_boards_keeps_variables_and_time() -> None:
     link = boards_link()
     assert (link["type"], link["tags"], link["includeVars"], link["keepTime"]) == (
