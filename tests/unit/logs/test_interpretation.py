@@ -335,6 +335,22 @@ def test_values_that_are_not_there_stay_away() -> None:
     assert interpret(stages, entry("x")) == Entry("x", {})
 
 
+@pytest.mark.parametrize(
+    ("line", "labels"),
+    [
+        ('{"log":"hello\\n","stream":"stderr","time":"2026-11-18T11:06:40.5Z"}', {"stream": "stderr"}),
+        ('{"log":"hello\\n"}', {}),
+        ('{"log":"hello\\n","stream":null}', {}),
+    ],
+)
+def test_a_line_of_docker_is_unwrapped_with_the_stream_that_it_names(
+    line: str, labels: dict[str, str]
+) -> None:
+    found = interpret([Docker()], entry(line))
+    assert found.line == "hello\n"
+    assert {name: value for name, value in found.labels.items() if name == "stream"} == labels
+
+
 def test_a_line_that_docker_did_not_write_is_kept() -> None:
     for line in ("plain", "{", '{"stream":"stdout"}'):
         assert interpret([Docker()], entry(line)).line == line
