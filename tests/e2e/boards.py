@@ -5,23 +5,28 @@ depends on the run; both have the form of `dashboards/empty.yaml`. Where only so
 data, they are named by their letter: `Peers (B)`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stakewatch.bundle.configuration import load_configuration
 from stakewatch.bundle.folder import Bundle
+from stakewatch.catalogue import load_catalogue
 from stakewatch.grafana.boardfile import Placed, panels
 from stakewatch.grafana.preview.allowed import read_allowances
+from stakewatch.grafana.preview.explaining import Explainer, Why
 from stakewatch.grafana.preview.page import Preview, write_pages
-from stakewatch.grafana.preview.results import Result, Sources
-from stakewatch.grafana.preview.run import Board, boards_of, preview_now
-from stakewatch.grafana.remote import connect
+from stakewatch.grafana.preview.results import Answer, BoardResult, Result, Sources, ask_board
+from stakewatch.grafana.preview.run import Board, boards_of
+from stakewatch.grafana.preview.window import DEFAULT_INTERVAL_SECONDS, window_of
+from stakewatch.grafana.remote import connect, scrape_interval
+from stakewatch.rules.files import load_rule_files
 from tests.e2e.ledger import Chapter
 
 # Long enough to hold the death of the beacon node, and no longer than the run.
 _SHOWN_SECONDS = 120.0
-_ROOT = Path(__file__).parents[2]
+_BUNDLE = Bundle(Path(__file__).parents[2])
 _HERE = Path(__file__).parent
 
 
@@ -51,22 +56,37 @@ def known_of(boards: Sequence[Board], folder: Path = _HERE) -> Known:
     return Known(never, at_times)
 
 
-def show_boards(url: str, configuration: Path, folder: Path) -> tuple[Preview, ...]:
+def show_boards(url: str, configuration: Path, folder: Path) -> tuple[BoardResult, ...]:
     """Ask every query of every board of the repository, and write the pages into `folder`.
 
     Raises StakewatchError when Prometheus does not answer.
     """
-    bundle = Bundle(_ROOT)
-    boards = boards_of(bundle, load_configuration(configuration))
-    previews = preview_now(Sources(connect(url)), bundle, boards, lambda _: None, seconds=_SHOWN_SECONDS)
-    write_pages(previews, folder, url)
-    return previews
+    remote = connect(url)
+    end = time.time()
+    interval = scrape_interval(remote, DEFAULT_INTERVAL_SECONDS)
+    shown = tuple(
+        ask_board(Sources(remote), board, window_of(board, end, interval, _SHOWN_SECONDS), {}, lambda _: None)
+        for board in boards_of(_BUNDLE, load_configuration(configuration))
+    )
+    # Why a panel has no data is asked for only where it should have some: it costs as much as all queries.
+    write_pages([Preview(board, {}) for board in shown], folder, url)
+    return shown
 
 
-def compare_boards(chapter: Chapter, previews: Sequence[Preview], known: Known) -> None:
+def explainer_of(url: str) -> Explainer:
+    """Return who finds out why a panel has no data now."""
+    rule_files = load_rule_files(_BUNDLE.rules)
+    return Explainer(connect(url), load_catalogue(_BUNDLE.catalogue), rule_files, time.time())
+
+
+def compare_boards(
+    chapter: Chapter,
+    boards: Sequence[BoardResult],
+    known: Known,
+    explain: Callable[[Result], tuple[Why, ...]],
+) -> None:
     """Record of each board which queries are refused, which panels are dead, and which only seem to be."""
-    for preview in previews:
-        board = preview.board
+    for board in boards:
         refused = {
             f"{result.panel.title} ({answer.reference})": answer.error
             for result in board.results
@@ -74,23 +94,26 @@ def compare_boards(chapter: Chapter, previews: Sequence[Preview], known: Known) 
             if answer.error
         }
         chapter.equal(f"queries of {board.uid} that Prometheus refuses", {}, refused)
-        empty = dict(_empty(preview))
-        dead = {name: why for name, why in empty.items() if not known.covers(board.uid, name)}
+        empty = {name: one for result in board.results for name, one in _empty(result)}
+        dead = {
+            name: "; ".join(why.said for why in explain(result)) if answer is None else answer.expression
+            for name, (result, answer) in empty.items()
+            if not known.covers(board.uid, name)
+        }
         chapter.equal(f"panels of {board.uid} that are dead", {}, dead)
         filled = {name for result in board.results for name in _filled(result)} - set(empty)
         wrong = {name for name in filled if (board.uid, name) in known.never}
         chapter.equal(f"panels of {board.uid} that have data and are known to have none", set(), wrong)
 
 
-def _empty(preview: Preview) -> Iterator[tuple[str, str]]:
-    """Yield what has no data, and why: panels, and of panels with some data the queries without."""
-    for place, result in enumerate(preview.board.results):
-        if result.is_empty:
-            yield result.panel.title, "; ".join(why.said for why in preview.why[place])
-            continue
-        for answer in result.answers:
-            if answer.is_empty:
-                yield _query(result.panel, answer.reference), " ".join(answer.expression.split())
+def _empty(result: Result) -> Iterator[tuple[str, tuple[Result, Answer | None]]]:
+    """Yield what has no data: a panel, or of one with some data the queries without, each with its answer."""
+    if result.is_empty:
+        yield result.panel.title, (result, None)
+        return
+    for answer in result.answers:
+        if answer.is_empty:
+            yield _query(result.panel, answer.reference), (result, answer)
 
 
 def _filled(result: Result) -> Iterator[str]:

@@ -12,7 +12,7 @@ import yaml
 from stakewatch.demo.receiver import Notification
 from tests.e2e.alarms import ON_INCOME, STANDING, alarms, compare_alarms
 from tests.e2e.attestations import compare_attestations
-from tests.e2e.boards import compare_boards, known_of, show_boards
+from tests.e2e.boards import compare_boards, explainer_of, known_of, show_boards
 from tests.e2e.chain import ask, beacon_peers, execution_peers, finalized_epoch, head_slot, validators_at
 from tests.e2e.devnet import Devnet, Pair, Say, devnet
 from tests.e2e.earnings import compare_fee_recipients, compare_keys, compare_proposals, history
@@ -271,12 +271,11 @@ def _tell_the_recovery(run: Run) -> None:
 
 def _tell_the_boards(run: Run, folder: Path) -> None:
     run.say("asking every query of every board")
-    previews = show_boards(
-        run.installed.prometheus.url, folder / "bundle" / "stakewatch.yaml", folder / "boards"
-    )
-    run.say(f"{sum(preview.panels for preview in previews)} panels are shown in {folder / 'boards'}")
-    boards = [preview.board.board for preview in previews]
-    compare_boards(run.ledger.chapter("boards"), previews, known_of(boards))
+    url = run.installed.prometheus.url
+    shown = show_boards(url, folder / "bundle" / "stakewatch.yaml", folder / "boards")
+    run.say(f"{sum(len(board.results) for board in shown)} panels and rows are shown in {folder / 'boards'}")
+    known = known_of([board.board for board in shown])
+    compare_boards(run.ledger.chapter("boards"), shown, known, explainer_of(url).explain)
 
 
 def _not_on_keys(alerts: set[str]) -> set[str]:

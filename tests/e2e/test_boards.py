@@ -10,7 +10,6 @@ from stakewatch.bundle.folder import Bundle
 from stakewatch.errors import InputError
 from stakewatch.grafana.boardfile import panels
 from stakewatch.grafana.preview.explaining import Why
-from stakewatch.grafana.preview.page import Preview
 from stakewatch.grafana.preview.results import Answer, BoardResult, Result
 from stakewatch.grafana.preview.run import boards_of
 from stakewatch.grafana.preview.window import Window
@@ -31,7 +30,7 @@ NOTHING_KNOWN = Known({}, {})
 SERIES = (Series({}, ((1.0, 1.0),)),)
 
 
-def shown(peers: str, disk: str, error: str = "") -> Preview:
+def shown(peers: str, disk: str, error: str = "") -> BoardResult:
     """Return the board with data for these queries: "AB"."""
     results = [
         Result(
@@ -43,13 +42,12 @@ def shown(peers: str, disk: str, error: str = "") -> Preview:
         )
         for panel, filled in zip(panels(BOARD), (peers, disk, ""), strict=True)
     ]
-    why = {place: (Why("the reason"),) for place, result in enumerate(results) if result.is_empty}
-    return Preview(BoardResult(BOARD, Window(0.0, 120.0), {}, tuple(results)), why)
+    return BoardResult(BOARD, Window(0.0, 120.0), {}, tuple(results))
 
 
-def failed(preview: Preview, known: Known = NOTHING_KNOWN) -> dict[str, str]:
+def failed(board: BoardResult, known: Known = NOTHING_KNOWN) -> dict[str, str]:
     ledger = Ledger()
-    compare_boards(ledger.chapter("boards"), (preview,), known)
+    compare_boards(ledger.chapter("boards"), (board,), known, lambda _: (Why("the reason"),))
     assert ledger.checks
     return {check.name: check.seen for check in ledger.failed()}
 
