@@ -245,13 +245,16 @@ class PrometheusTarget:
         except StakewatchError as error:
             if not self._before or isinstance(error, UnusableApiError | NotRunningError):
                 raise
-            keys = self._put_back()
+            keys, left = self._put_back()
+            state = (
+                f"could not be put back: {', '.join(left)}" if left else "the files are again as they were"
+            )
             # Else its latest loading would count as failed, and its own alert says so. What it has against
             # these, it had before.
             with suppress(StakewatchError):
                 self._reload(names, report)
             raise PutBackError(
-                f"{error.what}; the files are again as they were",
+                f"{error.what}; {state}",
                 keys=keys,
                 where=error.where,
                 mend=error.mend,
@@ -302,16 +305,25 @@ class PrometheusTarget:
             f"rule_files: [{path}/rules/*.yaml] and scrape_config_files: [{path}/scrape.yaml]"
         )
 
-    def _put_back(self) -> frozenset[Key]:
-        """Let the files be what they were: the next start of Prometheus must not fail because of ours."""
+    def _put_back(self) -> tuple[frozenset[Key], Sequence[str]]:
+        """Let the files be what they were: the next start of Prometheus must not fail because of ours.
+
+        Returns which are, and the names of those that could not be written.
+        """
+        keys: set[Key] = set()
+        left: list[str] = []
         for item, text in self._before.items():
-            if text is None:
-                self._folder.delete(item.name)
+            try:
+                if text is None:
+                    self._folder.delete(item.name)
+                else:
+                    self._folder.write(item.name, text)
+            except StakewatchError:
+                left.append(item.name)
             else:
-                self._folder.write(item.name, text)
-        keys = frozenset(item.key for item in self._before)
+                keys.add(item.key)
         self._before.clear()
-        return keys
+        return frozenset(keys), left
 
     def remove(self, live: LiveItem, report: Report) -> str:
         """Delete a file of ours, and have Prometheus forget it."""

@@ -123,6 +123,27 @@ def test_files_that_are_put_back_are_not_told_as_done(scene: Scene) -> None:
     assert not (scene.there.folder / "rules" / "storage.yaml").exists()
 
 
+def test_files_that_cannot_be_put_back_are_named(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(scene.target())
+    write_rules(scene.root, "beacon", 7)
+    write_rules(scene.root, "storage", 8)
+    load = scene.there.load
+
+    def refusing_and_full() -> bool:
+        scene.there.refuses = True
+        monkeypatch.setattr(
+            Path, "replace", refusing(scene, OSError(errno.ENOSPC, "No space left on device"))
+        )
+        return load()
+
+    monkeypatch.setattr(scene.there, "load", refusing_and_full)
+    published = publish(scene.target())
+    assert published.done == {"rule file rules/beacon.yaml": "written"}
+    put_back, error = published.errors
+    assert put_back == "rule file rules/storage.yaml is again as it was"
+    assert "it is broken; could not be put back: rules/beacon.yaml" in error
+
+
 def test_a_prometheus_that_refused_loads_again_what_was_put_back(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
