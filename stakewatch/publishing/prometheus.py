@@ -246,15 +246,13 @@ class PrometheusTarget:
             if not self._before or isinstance(error, UnusableApiError | NotRunningError):
                 raise
             keys, left = self._put_back()
-            state = (
-                f"could not be put back: {', '.join(left)}" if left else "the files are again as they were"
-            )
+            now = f"could not be put back: {', '.join(left)}" if left else "the files are again as they were"
             # Else its latest loading would count as failed, and its own alert says so. What it has against
             # these, it had before.
             with suppress(StakewatchError):
                 self._reload(names, report)
             raise PutBackError(
-                f"{error.what}; {state}",
+                f"{error.what}; {now}",
                 keys=keys,
                 where=error.where,
                 mend=error.mend,
