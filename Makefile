@@ -132,11 +132,12 @@ logs-e2e: setup ## lines through a real shipper and Loki to an alert, under load
 	@$(BIN)/stakewatch tools --install promql prometheus alertmanager loki promtail
 	@$(BIN)/python -m tests.bench.logs
 
-# Writes to what stakewatch.yaml names under `publish`; shows the plan and asks first.
+# Writes to what stakewatch.yaml names under `publish`; shows the plan and asks first, or takes
+# APPLY_ARGUMENTS=--yes where nobody can answer.
 .PHONY: publish
 publish: check rules-test ## check, test, then plan and apply to every target under publish in stakewatch.yaml
 	@$(BIN)/stakewatch plan || test $$? -eq 2
-	@$(BIN)/stakewatch apply
+	@$(BIN)/stakewatch apply $(APPLY_ARGUMENTS)
 
 .PHONY: report
 report: setup ## all reports side by side
