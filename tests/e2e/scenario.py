@@ -10,8 +10,8 @@ import requests
 import yaml
 
 from stakewatch.demo.receiver import Notification
-from tests.e2e.alarms import ON_INCOME, STANDING, alarms, compare_alarms
-from tests.e2e.attestations import compare_attestations
+from tests.e2e.alarms import ON_INCOME, STANDING, Past, alarms, compare_alarms
+from tests.e2e.attestations import compare_attestations, rewards
 from tests.e2e.boards import compare_boards, explainer_of, known_of, show_boards
 from tests.e2e.chain import ask, beacon_peers, execution_peers, finalized_epoch, head_slot, validators_at
 from tests.e2e.devnet import Devnet, Pair, Say, devnet
@@ -91,7 +91,8 @@ def play(folder: Path, ledger: Ledger, say: Say) -> None:
             past = history(chain.pairs[0], record)
             fired = alarms(installed.prometheus)
         ledger.chapter("keys").equal("scrapes without a right answer", [], record.unanswered)
-        compare_alarms(ledger.chapter("alarms"), chain, past, installed.groups, fired)
+        judges = Past(past, tuple(rewards(record, past)))
+        compare_alarms(ledger.chapter("alarms"), chain, judges, installed.groups, fired)
         compare_keys(ledger.chapter("keys"), chain, record, past, installed.groups)
         proposals = ledger.chapter("proposals")
         compare_fee_recipients(proposals, past, chain.pairs)

@@ -8,7 +8,8 @@ from types import MappingProxyType
 import pytest
 from eth_keys.datatypes import PrivateKey
 
-from tests.e2e.alarms import Alarm, compare_alarms
+from tests.e2e.alarms import Alarm, Past, compare_alarms
+from tests.e2e.attestations import Paid
 from tests.e2e.chain import Block
 from tests.e2e.devnet import SECONDS_PER_SLOT, SLOTS_PER_EPOCH, Devnet, Pair
 from tests.e2e.earnings import Height, History, compare_keys, compare_proposals
@@ -195,8 +196,11 @@ def alarm(name: str, epoch: int, **labels: str) -> Alarm:
     return Alarm(MappingProxyType({"alertname": name, **labels}), float(at))
 
 
-def judged(fired: Alarm, unpaid_epochs: range) -> tuple[Check, ...]:
-    """Return the checks of one alarm, where validator 0 earns nothing at the boundaries into these epochs."""
+def judged(fired: Alarm, unpaid_epochs: range, unknown: int = -1) -> tuple[Check, ...]:
+    """Return the checks of one alarm, where validator 0 earns nothing at the boundaries into these epochs.
+
+    What attestations brought in an epoch that is unknown was not recorded.
+    """
     incomes = {slot: (STAKE, *truth().income[slot][1:]) for slot in SLOTS}
     earned = 0
     for slot in SLOTS:
@@ -210,7 +214,12 @@ def judged(fired: Alarm, unpaid_epochs: range) -> tuple[Check, ...]:
     other = Pair(2, range(0), "0x" + "02" * 20, PrivateKey(b"2" * 32), *range(8))
     chain = dataclasses.replace(CHAIN, pairs=(PAIR, other))
     groups = (*GROUPS, Group("none", PAIR, range(0)))
-    compare_alarms(ledger.chapter("alarms"), chain, past, groups, (*usual, group, fired))
+    paid = tuple(
+        Paid(epoch, (-9 if epoch in unpaid_epochs else 9, *(9,) * (KEYS - 1)), {})
+        for epoch in range(EPOCHS)
+        if epoch != unknown
+    )
+    compare_alarms(ledger.chapter("alarms"), chain, Past(past, paid), groups, (*usual, group, fired))
     return tuple(check for check in ledger.checks if fired.subject in check.name)
 
 
@@ -222,6 +231,16 @@ def test_an_alarm_on_a_key_that_earned_nothing_twice_is_right() -> None:
 def test_an_alarm_on_a_key_that_missed_once_is_wrong() -> None:
     fired = alarm("ValidatorBalanceNotGrowing", 5, validator_index="0")
     assert [check.holds for check in judged(fired, range(4, 5))] == [False]
+
+
+def test_an_alarm_on_misses_in_a_row_is_right_only_when_there_are_as_many() -> None:
+    twice = alarm("ValidatorConsecutiveMisses", 5, validator_index="0")
+    thrice = alarm("ValidatorMissingRepeatedly", 5, validator_index="0")
+    assert [check.holds for check in judged(twice, range(2, 4))] == [True]
+    assert [check.holds for check in judged(thrice, range(2, 4))] == [False]
+    assert [check.holds for check in judged(thrice, range(2, 5))] == [True]
+    assert [check.holds for check in judged(thrice, range(2, 4), unknown=4)] == [True]
+    assert [check.holds for check in judged(twice, range(0), unknown=4)] == [False]
 
 
 def test_an_alarm_on_a_group_of_which_one_key_suffers_is_wrong() -> None:
@@ -237,7 +256,11 @@ def test_an_alarm_on_a_node_that_is_well_is_wrong() -> None:
 def test_a_run_in_which_nothing_fired_fails() -> None:
     ledger = Ledger()
     compare_alarms(
-        ledger.chapter("alarms"), dataclasses.replace(CHAIN, pairs=(PAIR, PAIR)), truth(), GROUPS, ()
+        ledger.chapter("alarms"),
+        dataclasses.replace(CHAIN, pairs=(PAIR, PAIR)),
+        Past(truth(), ()),
+        GROUPS,
+        (),
     )
     assert len(ledger.failed()) == 3
 
