@@ -119,7 +119,7 @@ dashboards: setup ## every panel of every board on the demo's fleet
 
 .PHONY: screenshots
 screenshots: setup ## pictures of the boards for docs/pictures (needs Chromium; Debian: chromium)
-	@$(BIN)/stakewatch tools --install promql prometheus promtool alertmanager
+	@$(BIN)/stakewatch tools --install promql prometheus promtool alertmanager loki
 	@$(BIN)/python -m tests.bench.screenshots
 
 .PHONY: publish-test

@@ -1,8 +1,8 @@
 """Every alert that fired in the run, against what happened: the chain's record says whether it was right.
 
 On a busy machine a validator client may really miss attestations. So an alert on keys is judged by the chain:
-it is right when its keys earned nothing in two epochs in a row shortly before, or lost by as many attestations
-in a row as it says.
+it is right when its keys earned nothing in two epochs in a row shortly before, or lost by as many
+attestations in a row as it says.
 """
 
 from collections.abc import Mapping
