@@ -28,6 +28,9 @@ _ANSWER = re.compile(
 _BROKEN = re.compile(r"^    rule: (?P<name>.*?), time: (?P<time>\S+?), err: ", re.MULTILINE)
 _LABEL = re.compile(r'(?P<name>[a-zA-Z_][\w:]*|"(?:[^"\\]|\\.)*")="(?P<value>(?:[^"\\]|\\.)*)"')
 _SAMPLE = re.compile(r'(?:\A|, )\{(?P<labels>(?:[^"{}]|"(?:[^"\\]|\\.)*")*)\} (?P<value>[^,\s]*)')
+# A text in quotes is passed over as a whole.
+_NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
+_IN_YAML = {"NaN": ".nan", "Infinity": ".inf", "-Infinity": "-.inf"}
 _NOT_OF_THE_ALERT = frozenset({"__name__", "alertname", "alertstate"})
 
 
@@ -129,5 +132,6 @@ def _unquoted(text: str) -> str:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    # JSON is YAML, and quick to write.
-    path.write_text(json.dumps(content, default=str), encoding="utf-8")
+    # JSON is YAML, and quick to write; only what is no number or endless has another name there.
+    text = json.dumps(content, default=str)
+    path.write_text(_NO_NUMBER.sub(lambda found: _IN_YAML.get(found[0], found[0]), text), encoding="utf-8")

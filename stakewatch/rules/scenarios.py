@@ -1,6 +1,7 @@
 """Scenarios: the tests of promtool test files as input series and the times at which alerts are looked at."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ _KEPT = ("interval", "input_series", "external_labels", "external_url", "start_t
 @dataclass(frozen=True)
 class Scenario:
     """One test: `world` is what is given (as written, all scalars text), `looks` what is asserted of alerts.
+
+    In `written` the values of `exp_samples` are numbers: promtool takes no text for them.
 
     `looks` maps each alert's name to the seconds of its assertions, each taken back to the evaluation that
     promtool compares. `title` is the test's name, or its place where it has none; `written` is all of it.
@@ -102,6 +105,7 @@ def _scenarios(path: Path, loaded: dict[Path, RuleFile]) -> Iterator[Scenario]:
     content = yaml.load(read_text(path), Loader=_TextLoader)  # noqa: S506 - derived from SafeLoader
     step = test_file.evaluation_interval_seconds or _DEFAULT_STEP_SECONDS
     for test, written in zip(test_file.tests, content["tests"] or (), strict=True):
+        _count_samples(written)
         looks: dict[str, list[float]] = {}
         for case in test.cases:
             if case.alert:
@@ -117,6 +121,16 @@ def _scenarios(path: Path, loaded: dict[Path, RuleFile]) -> Iterator[Scenario]:
             looks={alert: tuple(sorted(set(times))) for alert, times in looks.items()},
             written=written,
         )
+
+
+def _count_samples(written: Mapping[str, Any]) -> None:
+    """Make numbers of the values that a test asserts of expressions; what is none is promtool's to refuse."""
+    for case in written.get("promql_expr_test") or ():
+        for sample in case.get("exp_samples") or ():
+            # In YAML what is no number and what is endless begin with a dot.
+            text = str(sample.get("value")).lower().replace(".nan", "nan").replace(".inf", "inf")
+            with suppress(ValueError):
+                sample["value"] = float(text)
 
 
 def _seconds(at: str, step: float, path: Path, line: int) -> float:

@@ -1,6 +1,7 @@
 """Mutation with the real promtool: what a test notices and what it does not, once and from memory."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from stakewatch.rules.mutation.mutants import Operator
 from stakewatch.rules.mutation.page import print_mutation_page
 from stakewatch.rules.mutation.scoring import Mutation
 from stakewatch.rules.mutation.trials import fails
-from stakewatch.rules.scenarios import Scenario
+from stakewatch.rules.scenarios import Scenario, find_scenarios
 
 RULES = """groups:
   - name: load
@@ -121,6 +122,30 @@ def test_a_test_is_run_on_a_mutant_alone_only_where_a_text_may_show_another_valu
     )
     alone.clear()
     assert {one.mutant.rule.expression for one in measured(folder).survivors} <= set(alone)
+
+
+@pytest.mark.parametrize("value", ["0.6", "6e-1", "0.60"])
+@pytest.mark.parametrize("program", ["promtool", "promtool2"])
+def test_a_test_that_asserts_values_passes_on_rules_that_are_not_changed(
+    folder: Path, value: str, program: str
+) -> None:
+    asserted = (
+        "    promql_expr_test:\n"
+        "      - eval_time: 2m\n"
+        "        expr: instance:load:ratio / (instance:load:ratio - 0.6)\n"
+        '        exp_samples: [{labels: \'{job="node", instance="a"}\', value: +Inf}]\n'
+        "      - eval_time: 2m\n"
+        "        expr: instance:load:ratio\n"
+        "        exp_samples:\n"
+        '          - labels: \'instance:load:ratio{job="node", instance="a"}\'\n'
+        f"            value: {value}\n"
+    )
+    (folder / "rules.test.yaml").write_text(TESTS + asserted.replace("+Inf", "+.inf"), encoding="utf-8")
+    (scenario,) = find_scenarios(folder / "rules.test.yaml")
+    (rule_file,) = scenario.rule_files
+    place = (rule_file.path, 0)
+    assert not fails(scenario, place, rule_file.rules[0], program)
+    assert fails(scenario, place, replace(rule_file.rules[0], expression='load{job="node"} / 9'), program)
 
 
 def test_a_second_run_asks_nothing_and_an_edit_only_what_it_touches(folder: Path) -> None:
