@@ -36,15 +36,16 @@ STANDING = frozenset(
 )
 # Of these, how many attestations in a row a key has missed.
 _ON_MISSES = MappingProxyType({"ValidatorConsecutiveMisses": 2, "ValidatorMissingRepeatedly": 3})
-# What else befalls the keys behind a dead node.
-_OF_A_GROUP = (
-    "ValidatorProposalMissed",
-    "ValidatorAttestationBudgetBurnFast",
-    "ValidatorAttestationBudgetBurnSlow",
-    "ValidatorGroupBelowNetwork",
-    "ValidatorInclusionDistanceAboveNetwork",
-    "ValidatorWrongVotesAboveNetwork",
-    "SyncCommitteeParticipationLow",
+# What a group's duties came to says of these whether they were right.
+_ON_DUTIES = frozenset(
+    {
+        "ValidatorAttestationBudgetBurnFast",
+        "ValidatorAttestationBudgetBurnSlow",
+        "ValidatorGroupBelowNetwork",
+        "ValidatorInclusionDistanceAboveNetwork",
+        "ValidatorWrongVotesAboveNetwork",
+        "SyncCommitteeParticipationLow",
+    }
 )
 
 
@@ -98,11 +99,16 @@ def compare_alarms(
         follows = (alarm.name, alarm.subject) == ("BeaconNodePeersLow", healthy.beacon)
         follows = follows or alarm.labels.get("area") == "network"
         names_it = bool(dead & set(alarm.labels.values())) or alarm.labels.get("group") in suffering
-        epoch = int((alarm.at - chain.genesis_time) // (SECONDS_PER_SLOT * SLOTS_PER_EPOCH))
+        slot = int((alarm.at - chain.genesis_time) // SECONDS_PER_SLOT)
+        epoch = slot // SLOTS_PER_EPOCH
         if alarm.name in ON_INCOME:
             _compare_with_income(chapter, alarm, epoch, past.history, groups)
         elif alarm.name in _ON_MISSES and not names_it:
             _compare_with_misses(chapter, alarm, epoch, past.paid)
+        elif alarm.name == "ValidatorProposalMissed" and not names_it:
+            _compare_with_proposals(chapter, alarm, slot, past.history, groups)
+        elif alarm.name in _ON_DUTIES and not names_it:
+            _compare_with_duties(chapter, alarm, epoch, past.paid, groups)
         else:
             chapter.record(
                 f"{alarm.name} of {alarm.subject}",
@@ -120,7 +126,7 @@ def _compare_with_income(
         unpaid = [int(key)] if _rose_at_neither(_incomes(past, int(key), epoch)) else []
         least = 1
     else:
-        indices = next(group.indices for group in groups if group.name == alarm.labels["group"])
+        indices = _indices(alarm, groups)
         unpaid = [index for index in indices if _lost_in_two(_incomes(past, index, epoch))]
         least = _HANDED_OVER_KEYS
     chapter.record(
@@ -147,6 +153,44 @@ def _compare_with_misses(chapter: Chapter, alarm: Alarm, epoch: int, paid: tuple
         f"gwei by epoch {rewards}",
         holds=holds,
     )
+
+
+def _compare_with_proposals(
+    chapter: Chapter, alarm: Alarm, slot: int, past: History, groups: tuple[Group, ...]
+) -> None:
+    indices = _indices(alarm, groups)
+    empty = [
+        duty
+        for duty, proposer in past.proposers.items()
+        if duty <= slot and proposer in indices and duty not in past.blocks
+    ]
+    chapter.record(
+        f"{alarm.name} of {alarm.subject} in slot {slot}",
+        "a slot without its block up to then",
+        f"slots {sorted(empty)}",
+        holds=bool(empty),
+    )
+
+
+def _compare_with_duties(
+    chapter: Chapter, alarm: Alarm, epoch: int, paid: tuple[Paid, ...], groups: tuple[Group, ...]
+) -> None:
+    indices = _indices(alarm, groups)
+    worse = {
+        one.epoch: [index for index in indices if one.computed[index] < max(one.computed)]
+        for one in paid
+        if one.epoch <= epoch
+    }
+    chapter.record(
+        f"{alarm.name} of {alarm.subject} in epoch {epoch}",
+        "keys that got less for an attestation than the best up to then",
+        f"validators by epoch {worse}",
+        holds=any(worse.values()),
+    )
+
+
+def _indices(alarm: Alarm, groups: tuple[Group, ...]) -> range:
+    return next(group.indices for group in groups if group.name == alarm.labels["group"])
 
 
 def _incomes(past: History, index: int, epoch: int) -> list[int]:

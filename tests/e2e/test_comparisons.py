@@ -243,6 +243,27 @@ def test_an_alarm_on_misses_in_a_row_is_right_only_when_there_are_as_many() -> N
     assert [check.holds for check in judged(twice, range(0), unknown=4)] == [False]
 
 
+def test_an_alarm_on_a_proposal_is_right_only_when_a_block_of_the_group_is_missing() -> None:
+    # Slot 9, the duty of validator 1, has no block.
+    assert [
+        check.holds for check in judged(alarm("ValidatorProposalMissed", 5, group="alpha"), range(0))
+    ] == [True]
+    assert [
+        check.holds for check in judged(alarm("ValidatorProposalMissed", 5, group="bravo"), range(0))
+    ] == [False]
+    assert [
+        check.holds for check in judged(alarm("ValidatorProposalMissed", 1, group="alpha"), range(0))
+    ] == [False]
+
+
+def test_an_alarm_on_duties_is_right_only_when_a_key_of_the_group_got_less() -> None:
+    worse = alarm("ValidatorGroupBelowNetwork", 5, group="alpha")
+    assert [check.holds for check in judged(worse, range(3, 4))] == [True]
+    assert [check.holds for check in judged(worse, range(0))] == [False]
+    other = alarm("ValidatorGroupBelowNetwork", 5, group="bravo")
+    assert [check.holds for check in judged(other, range(3, 4))] == [False]
+
+
 def test_an_alarm_on_a_group_of_which_one_key_suffers_is_wrong() -> None:
     fired = alarm("ValidatorGroupNotEarning", 5, group="alpha")
     assert [check.holds for check in judged(fired, range(4, 6))] == [False]

@@ -224,6 +224,11 @@ def test_a_process_that_is_no_prometheus_gets_no_signal(bundle: Path, folder: Pa
     pid_file = folder.parent / "prometheus.pid"
     with subprocess.Popen(["/bin/sleep", "60"]) as other:
         try:
+            # For a moment the new process still has the name of the one that made it.
+            given_up_at = time.monotonic() + 10
+            while Path(f"/proc/{other.pid}/comm").read_text(encoding="ascii") != "sleep\n":
+                assert time.monotonic() < given_up_at
+                time.sleep(0.01)
             for content, said in (
                 (str(other.pid), "is sleep, not a Prometheus"),
                 ("1", "holds no process id"),
