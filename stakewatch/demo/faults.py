@@ -75,8 +75,12 @@ FAULTS: tuple[DemoFault, ...] = (
             Expectation("BeaconNodeDown", {"instance": "beacon-2"}),
             Expectation("ValidatorGroupNotEarning", {"group": "charlie"}, inhibited_by="BeaconNodeDown"),
         ),
-        # It is also the backup of another client.
-        possible=(Expectation("SharedBeaconBackupMissing", {"validator_client": "validators-1"}),),
+        possible=(
+            # It is also the backup of another client.
+            Expectation("SharedBeaconBackupMissing", {"validator_client": "validators-1"}),
+            # A block that falls due in the first slots is missed, and a ticket, before the page is out.
+            Expectation("ValidatorProposalMissed", {"group": "charlie"}),
+        ),
     ),
     _fault(
         "execution-down",
