@@ -55,8 +55,11 @@ inhibit_rules:
 
 
 def _until(ask: Callable[[], _Answer], good: Callable[[_Answer], bool]) -> _Answer:
-    """Ask until the answer is good, for half a minute at most."""
-    deadline = time.monotonic() + 30
+    """Ask until the answer is good, for a minute and a half at most.
+
+    What Prometheus says before it has found its Alertmanager is lost, and it says it again after a minute.
+    """
+    deadline = time.monotonic() + 90
     while not good(answer := ask()):
         assert time.monotonic() < deadline, f"still {answer}"
         time.sleep(0.1)
