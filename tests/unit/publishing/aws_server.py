@@ -41,7 +41,13 @@ class AwsHandler(BaseHTTPRequestHandler, ABC):
 
     def do_GET(self) -> None:
         """Answer one request, of whatever method."""
-        answer = self.respond(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # Who asked was killed between head and body: no server acts on that.
+            self.close_connection = True
+            return
+        answer = self.respond(body)
         if isinstance(answer, Cut):
             self.close_connection = True
         elif isinstance(answer, Reply):

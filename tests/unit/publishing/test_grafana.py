@@ -1,10 +1,12 @@
 """Publishing to a Grafana: what is there afterwards, what is left alone, and what each refusal tells."""
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -41,6 +43,18 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def target(bundle: Path, there: FakeGrafana, **options: object) -> Target:
     return make(bundle, "grafana", url=there.url, **options)
+
+
+def test_the_fake_does_not_judge_a_request_whose_sender_was_killed_before_its_body(
+    there: FakeGrafana,
+) -> None:
+    address = urlsplit(there.url)
+    head = "POST /api/dashboards/db HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{"
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=5) as sender:
+        sender.sendall(head.encode())
+        sender.shutdown(socket.SHUT_WR)
+        assert sender.recv(1) == b""
+    assert there.wrong == []
 
 
 def test_all_is_there_after_the_first_time_and_nothing_changes_the_second(
