@@ -229,6 +229,8 @@ def prometheus(
             program,
             f"--config.file={configuration}",
             f"--storage.tsdb.path={folder / 'prometheus-data'}",
+            # What it says before it has found its Alertmanager is lost, and else not said again for a minute.
+            "--rules.alert.resend-delay=10s",
             f"--web.listen-address=127.0.0.1:{chosen}",
             *flags,
         ]
