@@ -2,17 +2,14 @@
 
 import contextlib
 import random
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 from stakewatch.errors import StakewatchError
 from tests.unit.publishing.fake_grafana import Reply, page
 from tests.unit.publishing.grafana_scene import THEIRS, UIDS, Scene, grafana_scene
 from tests.unit.publishing.publishing_to import prune, publish, write_board
-from tests.unit.publishing.sequences import Verdict
+from tests.unit.publishing.sequences import Verdict, play
 
-_Step: TypeAlias = Callable[[random.Random, Scene], str]
 _FAULTS = (
     Reply(0, lost=True),
     Reply(0, drop=True),
@@ -27,28 +24,7 @@ _FAULTS = (
 
 def run_sequence(seed: int, root: Path) -> Verdict:
     """Run one sequence in an empty folder; the same seed is the same sequence but for the threads' order."""
-    chance = random.Random(seed)  # noqa: S311 - no secret
-    with grafana_scene(root) as scene:
-        steps = [_step(chance, scene) for _ in range(chance.randint(3, 10))]
-        wrong = tuple(scene.wrong_after_publishing())
-        return Verdict(tuple(steps), scene.changes_when_repeated(), (*wrong, *scene.differences()))
-
-
-def _step(chance: random.Random, scene: Scene) -> str:
-    """Let one thing happen and return what it was."""
-    steps: tuple[_Step, ...] = (
-        _write_here,
-        _remove_here,
-        _save_there,
-        _delete_there,
-        _move_there,
-        _change_place_there,
-        _upgrade,
-        _publish,
-        _publish,
-        _prune,
-    )
-    return chance.choice(steps)(chance, scene)
+    return play(seed, grafana_scene(root), _STEPS)
 
 
 def _write_here(chance: random.Random, scene: Scene) -> str:
@@ -132,3 +108,17 @@ def _hinder(chance: random.Random, scene: Scene) -> str:
     last = first + chance.choice([0, 0, 1, 3, 1000])
     scene.there.instead = lambda _method, _path, number: happens if first <= number <= last else None
     return f"{happens} from request {first} to {last}"
+
+
+_STEPS = (
+    _write_here,
+    _remove_here,
+    _save_there,
+    _delete_there,
+    _move_there,
+    _change_place_there,
+    _upgrade,
+    _publish,
+    _publish,
+    _prune,
+)

@@ -4,15 +4,12 @@ import contextlib
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
 from unittest.mock import patch
 
 from stakewatch.errors import StakewatchError
 from tests.unit.publishing.prometheus_scene import NAMES, Scene, prometheus_scene, write_rules
 from tests.unit.publishing.publishing_to import prune, publish
-from tests.unit.publishing.sequences import Verdict
-
-_Step: TypeAlias = Callable[[random.Random, Scene], str]
+from tests.unit.publishing.sequences import Verdict, play
 
 
 class EndedError(BaseException):
@@ -21,26 +18,7 @@ class EndedError(BaseException):
 
 def run_sequence(seed: int, root: Path) -> Verdict:
     """Run one sequence in an empty folder; the same seed is the same sequence."""
-    chance = random.Random(seed)  # noqa: S311 - no secret
-    with prometheus_scene(root) as scene:
-        steps = [_step(chance, scene) for _ in range(chance.randint(3, 10))]
-        wrong = tuple(scene.wrong_after_publishing())
-        return Verdict(tuple(steps), scene.changes_when_repeated(), (*wrong, *scene.differences()))
-
-
-def _step(chance: random.Random, scene: Scene) -> str:
-    """Let one thing happen and return what it was."""
-    steps: tuple[_Step, ...] = (
-        _write_here,
-        _remove_here,
-        _edit_there,
-        _delete_there,
-        _restart_there,
-        _publish,
-        _publish,
-        _prune,
-    )
-    return chance.choice(steps)(chance, scene)
+    return play(seed, prometheus_scene(root), _STEPS)
 
 
 def _write_here(chance: random.Random, scene: Scene) -> str:
@@ -130,3 +108,15 @@ def failing_at(first: int, last: int, error: BaseException | None, *, after: boo
 def _raised(error: BaseException | None) -> BaseException:
     assert error is not None
     return error
+
+
+_STEPS = (
+    _write_here,
+    _remove_here,
+    _edit_there,
+    _delete_there,
+    _restart_there,
+    _publish,
+    _publish,
+    _prune,
+)

@@ -6,10 +6,11 @@ second time, nothing is changed. What belongs to others is as they left it.
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from unittest.mock import patch
 
 from stakewatch.errors import StakewatchError
@@ -39,6 +40,9 @@ _IMPATIENT = Patience(look_seconds=0.002, retry_seconds=0.001, altogether_second
 _NAMES = [f"file{number}.yaml" for number in range(6)]
 
 
+Played = TypeVar("Played", bound="PlayedScene")
+
+
 @dataclass(frozen=True)
 class Verdict:
     """How a sequence ended: calls of the second round that change something, and what is not as it should."""
@@ -46,6 +50,30 @@ class Verdict:
     steps: tuple[str, ...]
     second_round: tuple[str, ...]
     wrong: tuple[str, ...]
+
+
+class PlayedScene(Protocol):
+    """Where a sequence is played, and what there is to say of it in the end."""
+
+    def wrong_after_publishing(self) -> Iterable[str]:
+        """Publish and prune unhindered, and return what failed."""
+
+    def changes_when_repeated(self) -> tuple[str, ...]:
+        """Publish and prune once more, and return what that changed."""
+
+    def differences(self) -> Iterable[str]:
+        """Return what is not as the bundle says, or not as others left it."""
+
+
+def play(
+    seed: int, scene: AbstractContextManager[Played], steps: Sequence[Callable[[random.Random, Played], str]]
+) -> Verdict:
+    """Let some of these steps happen by chance, then publish; the same seed is the same sequence."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    with scene as played:
+        taken = tuple(chance.choice(steps)(chance, played) for _ in range(chance.randint(3, 10)))
+        wrong = tuple(played.wrong_after_publishing())
+        return Verdict(taken, played.changes_when_repeated(), (*wrong, *played.differences()))
 
 
 def run_sequence(seed: int, folder: Path) -> Verdict:
