@@ -2,19 +2,21 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeAlias
 
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.objects import LiveItem
-from stakewatch.publishing.pace import Stop
+from stakewatch.publishing.pace import Stop, workers_until
 from stakewatch.publishing.plans import Action, Change, Plan, plan_changes
 from stakewatch.publishing.target import PutBackError, Target, UnusableTargetError
 
 # Who is told what is being waited for: the object, and what for.
 Progress = Callable[[Change, str], None]
+# It returns what was done, and tells the report what it waits for.
+_Work: TypeAlias = Callable[[Change, Callable[[str], None]], str]
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,20 @@ def _live(change: Change) -> LiveItem:
 
 def _carry_out(
     changes: Iterable[Change],
-    work: Callable[[Change, Callable[[str], None]], str],
+    work: _Work,
     workers: int,
     progress: Progress,
 ) -> Outcomes:
+    for _, of_one_kind in groupby(changes, key=lambda change: change.item.kind):
+        usable = yield from _carry_out_together(of_one_kind, work, workers, progress)
+        if not usable:
+            return
+
+
+def _carry_out_together(
+    changes: Iterable[Change], work: _Work, workers: int, progress: Progress
+) -> Generator[Outcome, None, bool]:
+    """Yield the outcomes of `changes` as they are known, and return whether the target can still be used."""
     stop = Stop()
 
     def one(change: Change) -> Outcome:
@@ -103,19 +115,11 @@ def _carry_out(
             done, error = "", raised
         return Outcome(change, done, error, time.monotonic() - started)
 
-    for _, of_one_kind in groupby(changes, key=lambda change: change.item.kind):
-        with ThreadPoolExecutor(max_workers=workers) as pool:
-            futures: list[Future[Outcome]] = [pool.submit(one, change) for change in of_one_kind]
-            try:
-                for future in as_completed(futures):
-                    outcome = future.result()
-                    yield outcome
-                    if isinstance(outcome.error, UnusableTargetError):
-                        stop.set()
-                        return
-            finally:
-                # Also when the reader of the outcomes goes away, as after Ctrl-C.
-                for future in futures:
-                    future.cancel()
-                if not all(future.done() for future in futures):
-                    stop.set()
+    # The rest is given up also when the reader of the outcomes goes away, as after Ctrl-C.
+    with workers_until(stop, workers) as pool:
+        for future in as_completed([pool.submit(one, change) for change in changes]):
+            outcome = future.result()
+            yield outcome
+            if isinstance(outcome.error, UnusableTargetError):
+                return False
+    return True

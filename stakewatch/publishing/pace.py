@@ -4,8 +4,9 @@ import functools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 from stakewatch.errors import StakewatchError
@@ -91,6 +92,21 @@ class Stop:
         return hear
 
 
+@contextmanager
+def workers_until(stop: Stop, workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool whose work is given up when the block ends, in whatever way.
+
+    What has not begun is left out, `stop` is set, and the block ends when what has begun is done. The work
+    is to be submitted within the block: an interruption may come before all of it is.
+    """
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        try:
+            yield pool
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
 def side_by_side(
     function: Callable[[_Thing], _Result],
     things: Iterable[_Thing],
@@ -103,15 +119,9 @@ def side_by_side(
     After the first that raises, or an interruption, those that have not begun are left out, `stop` is set,
     and it is raised when the others that have begun are done.
     """
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+    with workers_until(stop or Stop(), workers) as pool:
         futures = [pool.submit(function, thing) for thing in things]
-        try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            for future in futures:
-                future.cancel()
-            if stop is not None and not all(future.done() for future in futures):
-                stop.set()
+        wait(futures, return_when=FIRST_EXCEPTION)
     # One that was stopped only tells that another had failed before.
     errors = [error for one in futures if not one.cancelled() and (error := one.exception()) is not None]
     errors.sort(key=lambda error: isinstance(error, StoppedError))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,20 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         yield made
 
 
-def publishing(scene: Scene) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def publishing(scene: Scene) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
         [Path(sys.executable).with_name("stakewatch"), "apply", "--yes", "--bundle", str(scene.folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for(process: subprocess.Popen[str], scene: Scene, operation: str) -> None:
@@ -45,11 +52,11 @@ def wait_for(process: subprocess.Popen[str], scene: Scene, operation: str) -> No
 
 def test_ctrl_c_while_the_service_is_busy_ends_it_and_the_next_run_goes_on(scene: Scene) -> None:
     scene.fake.looks = ENDLESS
-    process = publishing(scene)
-    wait_for(process, scene, "CreateRuleGroupsNamespace")
-    started = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=90)
+    with publishing(scene) as process:
+        wait_for(process, scene, "CreateRuleGroupsNamespace")
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=90)
     assert time.monotonic() - started < 60
     assert process.returncode == 130
     assert err.endswith("interrupted\n")
@@ -59,7 +66,7 @@ def test_ctrl_c_while_the_service_is_busy_ends_it_and_the_next_run_goes_on(scene
     for stored in scene.fake.namespaces.values():
         stored.looks = 1
     scene.fake.looks = 0
-    process = publishing(scene)
-    out, err = process.communicate(timeout=90)
+    with publishing(scene) as process:
+        out, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (0, "")
     assert not scene.plan().drift

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,7 @@ import pytest
 from stakewatch.errors import StakewatchError
 from stakewatch.publishing.applying import Outcome, apply_changes, make_plan, prune_changes
 from stakewatch.publishing.objects import Fact, Flaw, Item, LiveItem
+from stakewatch.publishing.pace import StoppedError
 from stakewatch.publishing.plans import Action, Change
 from stakewatch.publishing.target import PutBackError, Report, UnusableTargetError
 
@@ -156,6 +158,39 @@ def test_waiting_ends_when_nobody_waits_any_more() -> None:
     started = time.monotonic()
     outcomes.close()
     assert time.monotonic() - started < 60
+
+
+def test_waiting_ends_when_the_interruption_comes_before_all_has_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits = threading.Event()
+    stopped = threading.Event()
+
+    def hinder(_item: Item, report: Report) -> None:
+        for _ in range(20_000):
+            try:
+                report("CREATING")
+            except StoppedError:
+                stopped.set()
+                raise
+            waits.set()
+            time.sleep(0.001)
+
+    submit = ThreadPoolExecutor.submit
+
+    def submit_one_only(
+        pool: ThreadPoolExecutor, function: Callable[[Change], Outcome], change: Change
+    ) -> Future[Outcome]:
+        if waits.is_set():
+            raise KeyboardInterrupt
+        future = submit(pool, function, change)
+        assert waits.wait(30)
+        return future
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit_one_only)
+    with pytest.raises(KeyboardInterrupt):
+        next(apply_changes(Shelf(hinder=hinder), creating(book("begun"), book("left out")), heard))
+    assert stopped.is_set()
 
 
 def test_an_interrupted_run_goes_on_with_what_is_left() -> None:

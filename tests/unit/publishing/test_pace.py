@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -123,3 +124,25 @@ def test_an_interruption_ends_the_waiting_too(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(pace, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         side_by_side(work, range(4), workers=2, stop=stop)
+
+
+def test_an_interruption_before_all_has_begun_ends_the_waiting_too() -> None:
+    stop = Stop()
+    report = stop.heard_by(lambda _: None)
+    begun = threading.Event()
+
+    def things() -> Iterator[int]:
+        yield 0
+        assert begun.wait(30)
+        raise KeyboardInterrupt
+
+    def work(_number: int) -> None:
+        for _ in range(100_000):
+            report("waiting")
+            begun.set()
+            time.sleep(0.001)
+        raise AssertionError("nobody told it")
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(work, things(), workers=2, stop=stop)
+    assert begun.is_set()
