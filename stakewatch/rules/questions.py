@@ -98,12 +98,15 @@ def run_test(
     paths = [folder / f"rules-{number}.yaml" for number in range(len(groups))]
     for path, some in zip(paths, groups, strict=True):
         _write(path, rule_file_data(some))
-    content = {
+    content: dict[str, Any] = {
         "rule_files": [str(path) for path in paths],
         "evaluation_interval": print_duration(scenario.step_seconds),
         "group_eval_order": list(scenario.test_file.group_eval_order),
         "tests": [dict(test)],
     }
+    if scenario.test_file.is_fuzzy:
+        # The older major refuses the mere word.
+        content["fuzzy_compare"] = True
     path = folder / "asked.test.yaml"
     _write(path, content)
     return promtool.run(

@@ -42,13 +42,17 @@ class UnitTest:
 
 @dataclass(frozen=True)
 class UnitTestFile:
-    """One file of unit tests; `rule_files` are patterns relative to it, with their lines."""
+    """One file of unit tests; `rule_files` are patterns relative to it, with their lines.
+
+    Where `is_fuzzy`, promtool lets values differ in their last digits (`fuzzy_compare`, since Prometheus 3).
+    """
 
     path: Path
     rule_files: tuple[tuple[str, int], ...]
     evaluation_interval_seconds: float
     group_eval_order: tuple[str, ...]
     group_eval_order_line: int
+    is_fuzzy: bool
     tests: tuple[UnitTest, ...]
 
     def rule_paths(self, pattern: str) -> tuple[Path, ...]:
@@ -102,6 +106,8 @@ def load_unit_tests(path: Path) -> UnitTestFile:
         ),
         group_eval_order=tuple(scalar(one, path, "group_eval_order") for one in order),
         group_eval_order_line=line_of(fields["group_eval_order"][0]) if order else 1,
+        is_fuzzy="fuzzy_compare" in fields
+        and scalar(fields["fuzzy_compare"][1], path, "fuzzy_compare").lower() == "true",
         tests=tuple(_unit_test(one, path) for one in _list(fields.get("tests"), path, "tests")),
     )
 

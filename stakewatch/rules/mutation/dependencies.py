@@ -10,7 +10,7 @@ from typing import TypeAlias
 from stakewatch.promql import Replacement, parse, splice, walk
 from stakewatch.promql.printing import print_string
 from stakewatch.promql.tree import NAME_LABEL, MatrixSelector, SubqueryExpr, VectorSelector
-from stakewatch.rules.files import Rule, RuleFile
+from stakewatch.rules.files import Group, Rule, RuleFile
 
 # A rule by its file and its place among the rules of that file.
 Place: TypeAlias = tuple[Path, int]
@@ -41,6 +41,13 @@ class RuleSet:
         """Return the rule and all that what it records has an effect on."""
         return self._reach("down", place, self._dependents)
 
+    def read_by(self, expression: str) -> Iterator[Place]:
+        """Yield the rules whose series an expression reads; raises PromqlError when it is none."""
+        for name in read_names(expression):
+            if name in _FIRING:
+                yield from (place for place, rule in self.rules.items() if rule.alert is not None)
+            yield from self.records.get(name, ())
+
     def _reach(
         self, direction: str, place: Place, following: Callable[[Place], Iterable[Place]]
     ) -> frozenset[Place]:
@@ -50,10 +57,7 @@ class RuleSet:
         return known
 
     def _sources(self, place: Place) -> Iterator[Place]:
-        for name in read_names(self.rules[place].expression):
-            if name in _FIRING:
-                yield from (one for one, rule in self.rules.items() if rule.alert is not None)
-            yield from self.records.get(name, ())
+        return self.read_by(self.rules[place].expression)
 
     def _dependents(self, place: Place) -> Iterable[Place]:
         record = self.rules[place].record
@@ -75,6 +79,15 @@ def rule_set(rule_files: Iterable[RuleFile]) -> RuleSet:
         for name in read_names(rule.expression):
             readers[name] = (*readers.get(name, ()), place)
     return RuleSet(MappingProxyType(rules), MappingProxyType(records), MappingProxyType(readers))
+
+
+def placed(rule_file: RuleFile) -> Iterator[tuple[Group, list[tuple[Place, Rule]]]]:
+    """Yield the groups of a file, each with its rules and their places."""
+    position = 0
+    for group in rule_file.groups:
+        places = [(rule_file.path, position + number) for number in range(len(group.rules))]
+        position += len(group.rules)
+        yield group, list(zip(places, group.rules, strict=True))
 
 
 @lru_cache(maxsize=20_000)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto
 from pathlib import Path
 
 from stakewatch.bundle.checks import Finding
@@ -10,7 +11,7 @@ from stakewatch.promql import PromqlError
 from stakewatch.rules.files import Rule, RuleFile
 from stakewatch.rules.mutation.confirmation import confirm
 from stakewatch.rules.mutation.equivalents import Equivalent
-from stakewatch.rules.mutation.memory import Memory, combined
+from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.mutation.mutants import Operator, mutants
 from stakewatch.rules.mutation.scoring import Mutation, Outcome
 from stakewatch.rules.mutation.subjects import MOST_AT_ONCE, Keys, Part, Subject, assign, in_parallel, part_of
@@ -20,6 +21,15 @@ from stakewatch.rules.promtool import MAJORS
 from stakewatch.rules.scenarios import Scenario, find_rule_files, find_scenarios
 
 _DEFAULT_STEP_SECONDS = 30.0
+
+
+class _Turn(Enum):
+    """In which order tests are asked about a mutant: one is enough that notices it."""
+
+    NOTICED_BEFORE = auto()
+    # Where the alert fires most mutants are noticed.
+    FIRES = auto()
+    SILENT = auto()
 
 
 def measure_mutation(
@@ -105,7 +115,7 @@ def _try(
     report: Callable[[str, int, int], None],
 ) -> tuple[int, int]:
     """Try mutants beside the rules until a test notices; return how many answers were new and remembered."""
-    parts: dict[tuple[World, str, bool], list[Part]] = {}
+    parts: dict[tuple[World, str, _Turn], list[Part]] = {}
     remembered = 0
     for subject in subjects:
         unknown = []
@@ -122,15 +132,15 @@ def _try(
                     subject.noticed.add(program)
         for world, program, part in unknown:
             if subject.is_open(program):
-                fires = bool(world.expects(part.candidate.telling))
-                parts.setdefault((world, program, fires), []).append(part)
-    # Where the alert fires most mutants are noticed at once; the newer major first, its answer may suffice.
+                turn = _turn(part, world, program, memory)
+                parts.setdefault((world, program, turn), []).append(part)
+    # The newer major first, its answer may suffice.
     jobs = [
         job
-        for fires in (True, False)
+        for turn in _Turn
         for program in MAJORS
         for world in worlds
-        if (job := (world, program, fires)) in parts
+        if (job := (world, program, turn)) in parts
     ]
     asked = in_parallel(
         jobs,
@@ -138,6 +148,21 @@ def _try(
         lambda done: report("mutants", done, len(jobs)),
     )
     return asked, remembered
+
+
+def _turn(part: Part, world: World, program: str, memory: Memory) -> _Turn:
+    if memory.get(_notice(part.subject, world, program)):
+        return _Turn.NOTICED_BEFORE
+    return _Turn.FIRES if world.expects(part.candidate.telling) else _Turn.SILENT
+
+
+def _notice(subject: Subject, world: World, program: str) -> str:
+    """Return what a test's notice of a mutant is remembered by, whatever the rule and the test said then.
+
+    It only tells which test to ask first after an edit.
+    """
+    test = world.scenario.test_file.path.name, world.scenario.title
+    return fingerprint("notice", subject.rule.name, subject.mutant.change, *test, program)
 
 
 def _run(world: World, program: str, parts: Sequence[Part], memory: Memory) -> int:
@@ -153,7 +178,8 @@ def _run(world: World, program: str, parts: Sequence[Part], memory: Memory) -> i
             continue
         for number in trial.noticed:
             some[number].subject.noticed.add(program)
-        memory.put({part.key: number in trial.noticed for number, part in enumerate(some)})
+        noticed = {_notice(some[number].subject, world, program): True for number in trial.noticed}
+        memory.put({part.key: number in trial.noticed for number, part in enumerate(some)} | noticed)
     return len(left)
 
 

@@ -3,14 +3,14 @@
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from stakewatch.rules.files import Group, Rule, RuleFile
-from stakewatch.rules.mutation.dependencies import Place, RuleSet, copies
+from stakewatch.rules.files import Group, Rule
+from stakewatch.rules.mutation.dependencies import Place, RuleSet, copies, placed
 from stakewatch.rules.mutation.mutants import Mutant, Operator
 from stakewatch.rules.questions import Labels, Reply, ask, identity, run_test
 from stakewatch.rules.scenarios import Scenario
@@ -188,7 +188,7 @@ def fails(scenario: Scenario, place: Place, changed: Rule, program: str) -> bool
     groups = [
         [
             replace(group, rules=tuple(changed if one == place else rule for one, rule in some))
-            for group, some in _placed(rule_file)
+            for group, some in placed(rule_file)
         ]
         for rule_file in scenario.rule_files
     ]
@@ -215,7 +215,7 @@ def _groups(
     files = []
     for rule_file in scenario.rule_files:
         groups = []
-        for group, some in _placed(rule_file):
+        for group, some in placed(rule_file):
             kept: list[Rule] = []
             for place, rule in some:
                 kept += [rule] if place in needed else []
@@ -224,12 +224,3 @@ def _groups(
             groups.append(replace(group, rules=tuple(aware)))
         files.append(groups)
     return files
-
-
-def _placed(rule_file: RuleFile) -> Iterator[tuple[Group, list[tuple[Place, Rule]]]]:
-    """Yield the groups of a file with their rules and the places of these."""
-    position = 0
-    for group in rule_file.groups:
-        places = [(rule_file.path, position + number) for number in range(len(group.rules))]
-        position += len(group.rules)
-        yield group, list(zip(places, group.rules, strict=True))

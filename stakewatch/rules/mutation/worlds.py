@@ -3,15 +3,15 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stakewatch.bundle.checks import Finding
 from stakewatch.programs.find import locate
 from stakewatch.promql import PromqlError
-from stakewatch.rules.files import Rule
-from stakewatch.rules.mutation.dependencies import Place, RuleSet, read_names, rule_set
-from stakewatch.rules.mutation.memory import Memory, fingerprint
+from stakewatch.rules.files import Rule, rule_file_data
+from stakewatch.rules.mutation.dependencies import Place, RuleSet, placed, read_names, rule_set
+from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.passing import why_failed
 from stakewatch.rules.promtool import MAJORS, Outcome, run_unit_tests
 from stakewatch.rules.scenarios import Scenario
@@ -67,9 +67,14 @@ def find_worlds(
     worlds: list[World] = []
     remarks: list[Finding] = []
     sets: dict[tuple[Path, ...], RuleSet] = {}
+    for scenario in scenarios:
+        paths = _paths(scenario)
+        if paths not in sets:
+            sets[paths] = rule_set(scenario.rule_files)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         running = {
-            pool.submit(_passing, path, members, memory, versions): path for path, members in by_file.items()
+            pool.submit(_passing, path, [(one, sets[_paths(one)]) for one in members], memory, versions): path
+            for path, members in by_file.items()
         }
         for done, future in enumerate(as_completed(running), start=1):
             report("tests as they are", done, len(by_file))
@@ -79,10 +84,7 @@ def find_worlds(
             for scenario in by_file[running[future]]:
                 if scenario.line in failed:
                     continue
-                paths = tuple(one.path for one in scenario.rule_files)
-                if paths not in sets:
-                    sets[paths] = rule_set(scenario.rule_files)
-                worlds.append(_world(scenario, sets[paths], programs, versions))
+                worlds.append(_world(scenario, sets[_paths(scenario)], programs, versions))
     worlds.sort(key=lambda world: (world.cost, str(world.scenario.test_file.path), world.scenario.line))
     remarks.sort(key=lambda remark: (str(remark.path), remark.line))
     return tuple(worlds), tuple(remarks)
@@ -95,28 +97,23 @@ def rule_key(rule: Rule) -> str:
     )
 
 
+def _paths(scenario: Scenario) -> tuple[Path, ...]:
+    return tuple(one.path for one in scenario.rule_files)
+
+
 def _passing(
-    path: Path, scenarios: Sequence[Scenario], memory: Memory, versions: Mapping[str, str]
+    path: Path, tests: Sequence[tuple[Scenario, RuleSet]], memory: Memory, versions: Mapping[str, str]
 ) -> tuple[tuple[str, ...], list[Finding]]:
     """Return the majors on which a test file passes, else one of them and the tests that do not."""
-    files = {one.path for scenario in scenarios for one in scenario.rule_files}
-    texts = [one.read_text(encoding="utf-8") for one in (path, *sorted(files))]
-    found = []
-    outcomes: dict[str, Outcome] = {}
-    for program in MAJORS:
-        key = fingerprint("file", program, versions[program], texts)
-        passed = memory.get(key)
-        if passed is None:
-            outcomes[program] = run_unit_tests(path, program, timeout_seconds=_TIMEOUT_SECONDS)
-            passed = outcomes[program].passed
-            memory.put({key: passed})
-        if passed:
-            found.append(program)
-    if found:
-        return tuple(found), []
+    keyed = [(scenario, _passing_key(scenario, rules)) for scenario, rules in tests]
+    programs = tuple(
+        program for program in MAJORS if _passes(path, keyed, (program, versions[program]), memory)
+    )
+    if programs:
+        return programs, []
     # That a file failed is remembered, which of its tests did is not.
-    run = outcomes.get(MAJORS[0]) or run_unit_tests(path, MAJORS[0], timeout_seconds=_TIMEOUT_SECONDS)
-    problems = ((scenario, why_failed(run, scenario)) for scenario in scenarios)
+    run = _run(path, MAJORS[0])
+    problems = ((scenario, why_failed(run, scenario)) for scenario, _ in tests)
     return (run.program,), [
         Finding(
             path,
@@ -127,6 +124,53 @@ def _passing(
         for scenario, problem in problems
         if problem is not None
     ]
+
+
+def _passes(
+    path: Path, keyed: Sequence[tuple[Scenario, str]], program: tuple[str, str], memory: Memory
+) -> bool:
+    """Tell whether a test file passes on a program of a version; only tests not known to pass are run."""
+    answers = {combined((key, *program)): scenario for scenario, key in keyed}
+    # Where the file fails, nothing is known of each of its tests.
+    failing = combined(("failing", *answers))
+    if memory.get(failing) is not None:
+        return False
+    unknown = [key for key in answers if memory.get(key) is None]
+    passed = True
+    if 0 < len(unknown) < len(answers):
+        names = {answers[key].name or "" for key in unknown}
+        passed = _run(path, program[0], sorted(names)).passed
+    if len(unknown) == len(answers) or not passed:
+        passed = _run(path, program[0]).passed
+    memory.put(dict.fromkeys(unknown, True) if passed else {failing: True})
+    return passed
+
+
+def _run(path: Path, program: str, names: Sequence[str] = ()) -> Outcome:
+    return run_unit_tests(path, program, names=names, timeout_seconds=_TIMEOUT_SECONDS)
+
+
+def _passing_key(scenario: Scenario, rules: RuleSet) -> str:
+    """Return the fingerprint of all that decides whether a test passes.
+
+    What a test file loads and a test does not look at decides nothing about this test.
+    """
+    looked_at = [place for place, rule in rules.rules.items() if rule.alert in scenario.looks]
+    try:
+        looked_at += [place for expression in scenario.expressions for place in rules.read_by(expression)]
+    except PromqlError:
+        # Whether promtool knows this syntax or not, it may read anything.
+        looked_at = list(rules.rules)
+    decisive = frozenset[Place]().union(*(rules.upstream(place) for place in looked_at))
+    written = [
+        rule_file_data(
+            replace(group, rules=tuple(rule for place, rule in some if place in decisive))
+            for group, some in placed(rule_file)
+        )
+        for rule_file in scenario.rule_files
+    ]
+    patterns = [pattern for pattern, _ in scenario.test_file.rule_files]
+    return fingerprint("passes", patterns, written, _written(scenario))
 
 
 def _world(
@@ -141,10 +185,17 @@ def _world(
         programs=programs,
         versions=versions,
         given=fingerprint(scenario.world, scenario.looks, scenario.step_seconds, order),
-        written=fingerprint(scenario.written, scenario.step_seconds, order),
+        written=_written(scenario),
         fires=scenario.fires,
         cost=int(latest / scenario.step_seconds + 1) * (len(series) + 1),
     )
+
+
+def _written(scenario: Scenario) -> str:
+    """Return the fingerprint of a test and of what its file says of all tests."""
+    test_file = scenario.test_file
+    order = list(test_file.group_eval_order)
+    return fingerprint(scenario.written, scenario.step_seconds, order, test_file.is_fuzzy)
 
 
 def _names(expression: str) -> frozenset[str]:

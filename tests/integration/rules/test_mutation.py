@@ -1,6 +1,7 @@
 """Mutation with the real promtool: what a test notices and what it does not, once and from memory."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 
 from stakewatch.cli.mutate import command
 from stakewatch.rules.files import Rule
-from stakewatch.rules.mutation import confirmation
+from stakewatch.rules.mutation import confirmation, worlds
 from stakewatch.rules.mutation.dependencies import Place
 from stakewatch.rules.mutation.equivalents import load_equivalents
 from stakewatch.rules.mutation.measurement import measure_mutation
@@ -18,6 +19,7 @@ from stakewatch.rules.mutation.mutants import Operator
 from stakewatch.rules.mutation.page import print_mutation_page
 from stakewatch.rules.mutation.scoring import Mutation
 from stakewatch.rules.mutation.trials import fails
+from stakewatch.rules.promtool import Outcome, run_unit_tests
 from stakewatch.rules.scenarios import Scenario, find_scenarios
 
 RULES = """groups:
@@ -161,6 +163,94 @@ def test_a_second_run_asks_nothing_and_an_edit_only_what_it_touches(folder: Path
     # Nobody looks at the new alert, so there is nothing to ask about it, nor anew about the others.
     assert (third.asked, len(of_idle) > 0) == (0, True)
     assert ("Idle", "comparison: < -> >") in survivors(third)
+
+
+TWO_RULES = (
+    RULES
+    + """      - alert: Idle
+        expr: load{job="idle (1.*)"} < 1
+        annotations: {summary: nothing to do}
+"""
+)
+TWO_TESTS = (
+    TESTS
+    + """  - name: "idle (1.*) fires: \\"at once\\""
+    interval: 30s
+    input_series: [{series: 'load{job="idle (1.*)"}', values: '0x9'}]
+    alert_rule_test:
+      - eval_time: 1m
+        alertname: Idle
+        exp_alerts: [{exp_labels: {job: idle (1.*)}, exp_annotations: {summary: nothing to do}}]
+"""
+)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Return the names of the tests that were asked for, each time that a file was run as it is."""
+    asked: list[tuple[str, ...]] = []
+
+    def noted(path: Path, program: str, *, names: Sequence[str] = (), timeout_seconds: float) -> Outcome:
+        asked.append(tuple(names))
+        return run_unit_tests(path, program, names=names, timeout_seconds=timeout_seconds)
+
+    monkeypatch.setattr(worlds, "run_unit_tests", noted)
+    return asked
+
+
+def test_after_an_edit_only_the_tests_that_look_at_it_are_run_as_they_are(
+    folder: Path, runs: list[tuple[str, ...]]
+) -> None:
+    rules, tests = folder / "rules.yaml", folder / "rules.test.yaml"
+    rules.write_text(TWO_RULES, encoding="utf-8")
+    tests.write_text(TWO_TESTS, encoding="utf-8")
+    memory = Memory(folder / "memory.sqlite")
+    measured(folder, memory)
+    assert runs == [(), ()]
+    runs.clear()
+    # A text is compared by promtool too.
+    rules.write_text(TWO_RULES.replace("nothing to do", "nothing to do here"), encoding="utf-8")
+    wrong = measured(folder, memory)
+    assert [remark.message.split(" does not count")[0] for remark in wrong.remarks] == [
+        'the test idle (1.*) fires: "at once"'
+    ]
+    assert runs[0] == ('idle (1.*) fires: "at once"',)
+    runs.clear()
+    tests.write_text(TWO_TESTS.replace("nothing to do", "nothing to do here"), encoding="utf-8")
+    assert measured(folder, memory).remarks == ()
+    assert runs == [('idle (1.*) fires: "at once"',)] * 2
+
+
+def test_after_an_edit_the_test_that_noticed_before_is_asked_first(folder: Path) -> None:
+    for number in range(4):
+        silent = TESTS.split("      - eval_time: 2m30s", maxsplit=1)[0].replace("4x2 6x10", f"{number}x20")
+        (folder / f"{number}.test.yaml").write_text(silent, encoding="utf-8")
+    memory = Memory(folder / "memory.sqlite")
+    first = measure_mutation(folder / "rules.yaml", folder, memory=memory)
+    edited = RULES.replace("ratio > 0.5", "ratio > (0.5)")
+    (folder / "rules.yaml").write_text(edited, encoding="utf-8")
+    second = measure_mutation(folder / "rules.yaml", folder, memory=memory)
+    third = measure_mutation(folder / "rules.yaml", folder, memory=Memory(None))
+    assert survivors(first) == survivors(second) == survivors(third)
+    assert 0 < second.asked < third.asked
+
+
+def test_values_that_a_file_compares_loosely_are_so_compared_for_a_mutant(folder: Path) -> None:
+    loosely = (
+        "fuzzy_compare: true\n"
+        + TESTS
+        + "    promql_expr_test:\n"
+        + "      - eval_time: 2m\n"
+        + "        expr: instance:load:ratio\n"
+        + "        exp_samples:\n"
+        + '          - labels: \'instance:load:ratio{job="node", instance="a"}\'\n'
+        + "            value: 0.6000000000000001\n"
+    )
+    (folder / "rules.test.yaml").write_text(loosely, encoding="utf-8")
+    (scenario,) = find_scenarios(folder / "rules.test.yaml")
+    (rule_file,) = scenario.rule_files
+    assert not fails(scenario, (rule_file.path, 0), rule_file.rules[0], "promtool")
+    assert measured(folder).remarks == ()
 
 
 def test_tests_that_load_no_file_with_a_mutant_are_not_run(folder: Path) -> None:
