@@ -92,19 +92,13 @@ def check_config(
 
 
 def run_unit_tests(
-    path: Path,
-    program: str = "promtool",
-    *,
-    names: Sequence[str] = (),
-    timeout_seconds: float = _TIMEOUT_SECONDS,
+    path: Path, program: str = "promtool", *, timeout_seconds: float = _TIMEOUT_SECONDS
 ) -> Outcome:
     """Run one file of unit tests; a `rule_files` pattern that matches nothing is a failure here.
 
-    Of its tests only those of these `names` are run, all of them where none is given.
     Raises StakewatchError when promtool is missing or cannot be started.
     """
-    chosen = (f"--run=^{re.escape(name)}$" for name in names)
-    return _run(path, program, ("test", "rules", *chosen), timeout_seconds)
+    return _run(path, program, ("test", "rules"), timeout_seconds)
 
 
 @dataclass(frozen=True)

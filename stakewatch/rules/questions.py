@@ -70,7 +70,7 @@ def ask(
         for time, expression in questions
     ]
     test = {**scenario.world, "promql_expr_test": asked}
-    output = run_test(folder, scenario, groups, test, program).output
+    output = run_tests(folder, scenario, groups, [test], program).output
     answers = list(_ANSWER.finditer(output))
     said = " ".join(" ".join(output.strip().splitlines()[:3]).split())[:500]
     return Reply(
@@ -84,14 +84,14 @@ def ask(
     )
 
 
-def run_test(
+def run_tests(
     folder: Path,
     scenario: Scenario,
     groups: Sequence[Sequence[Group]],
-    test: Mapping[str, Any],
+    tests: Sequence[Mapping[str, Any]],
     program: str,
 ) -> promtool.Answer:
-    """Run a test in a scenario's file on other rules, one sequence of groups a file.
+    """Run tests as of a scenario's file on other rules, one sequence of groups a file.
 
     Raises StakewatchError when promtool is missing or cannot be started.
     """
@@ -102,7 +102,7 @@ def run_test(
         "rule_files": [str(path) for path in paths],
         "evaluation_interval": print_duration(scenario.step_seconds),
         "group_eval_order": list(scenario.test_file.group_eval_order),
-        "tests": [dict(test)],
+        "tests": [dict(test) for test in tests],
     }
     if scenario.test_file.is_fuzzy:
         # The older major refuses the mere word.

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from stakewatch.rules.files import Group, Rule
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, copies, placed
 from stakewatch.rules.mutation.mutants import Mutant, Operator
-from stakewatch.rules.questions import Labels, Reply, ask, identity, run_test
+from stakewatch.rules.questions import Labels, Reply, ask, identity, run_tests
 from stakewatch.rules.scenarios import Scenario
 from stakewatch.rules.twins import unaware_of
 
@@ -193,7 +193,7 @@ def fails(scenario: Scenario, place: Place, changed: Rule, program: str) -> bool
         for rule_file in scenario.rule_files
     ]
     with tempfile.TemporaryDirectory(prefix="stakewatch-") as name:
-        return run_test(Path(name), scenario, groups, scenario.written, program).code != 0
+        return run_tests(Path(name), scenario, groups, [scenario.written], program).code != 0
 
 
 def _without(beside: Mapping[Place, Sequence[Rule]], broken: frozenset[int]) -> dict[Place, list[Rule]]:

@@ -3,20 +3,18 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from stakewatch.bundle.checks import Finding
 from stakewatch.programs.find import locate
 from stakewatch.promql import PromqlError
-from stakewatch.rules.files import Rule, rule_file_data
-from stakewatch.rules.mutation.dependencies import Place, RuleSet, placed, read_names, rule_set
-from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
-from stakewatch.rules.passing import why_failed
-from stakewatch.rules.promtool import MAJORS, Outcome, run_unit_tests
+from stakewatch.rules.files import Rule
+from stakewatch.rules.mutation.baseline import find_passing
+from stakewatch.rules.mutation.dependencies import Place, RuleSet, read_names, rule_set
+from stakewatch.rules.mutation.memory import Memory, fingerprint
+from stakewatch.rules.promtool import MAJORS
 from stakewatch.rules.scenarios import Scenario
-
-_TIMEOUT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +71,7 @@ def find_worlds(
             sets[paths] = rule_set(scenario.rule_files)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         running = {
-            pool.submit(_passing, path, [(one, sets[_paths(one)]) for one in members], memory, versions): path
+            pool.submit(find_passing, path, members, sets[_paths(members[0])], memory, versions): path
             for path, members in by_file.items()
         }
         for done, future in enumerate(as_completed(running), start=1):
@@ -99,78 +97,6 @@ def rule_key(rule: Rule) -> str:
 
 def _paths(scenario: Scenario) -> tuple[Path, ...]:
     return tuple(one.path for one in scenario.rule_files)
-
-
-def _passing(
-    path: Path, tests: Sequence[tuple[Scenario, RuleSet]], memory: Memory, versions: Mapping[str, str]
-) -> tuple[tuple[str, ...], list[Finding]]:
-    """Return the majors on which a test file passes, else one of them and the tests that do not."""
-    keyed = [(scenario, _passing_key(scenario, rules)) for scenario, rules in tests]
-    programs = tuple(
-        program for program in MAJORS if _passes(path, keyed, (program, versions[program]), memory)
-    )
-    if programs:
-        return programs, []
-    # That a file failed is remembered, which of its tests did is not.
-    run = _run(path, MAJORS[0])
-    problems = ((scenario, why_failed(run, scenario)) for scenario, _ in tests)
-    return (run.program,), [
-        Finding(
-            path,
-            scenario.line,
-            f"the test {scenario.title} does not count: {problem}",
-            "`stakewatch test` shows what fails; mend that first",
-        )
-        for scenario, problem in problems
-        if problem is not None
-    ]
-
-
-def _passes(
-    path: Path, keyed: Sequence[tuple[Scenario, str]], program: tuple[str, str], memory: Memory
-) -> bool:
-    """Tell whether a test file passes on a program of a version; only tests not known to pass are run."""
-    answers = {combined((key, *program)): scenario for scenario, key in keyed}
-    # Where the file fails, nothing is known of each of its tests.
-    failing = combined(("failing", *answers))
-    if memory.get(failing) is not None:
-        return False
-    unknown = [key for key in answers if memory.get(key) is None]
-    passed = True
-    if 0 < len(unknown) < len(answers):
-        names = {answers[key].name or "" for key in unknown}
-        passed = _run(path, program[0], sorted(names)).passed
-    if len(unknown) == len(answers) or not passed:
-        passed = _run(path, program[0]).passed
-    memory.put(dict.fromkeys(unknown, True) if passed else {failing: True})
-    return passed
-
-
-def _run(path: Path, program: str, names: Sequence[str] = ()) -> Outcome:
-    return run_unit_tests(path, program, names=names, timeout_seconds=_TIMEOUT_SECONDS)
-
-
-def _passing_key(scenario: Scenario, rules: RuleSet) -> str:
-    """Return the fingerprint of all that decides whether a test passes.
-
-    What a test file loads and a test does not look at decides nothing about this test.
-    """
-    looked_at = [place for place, rule in rules.rules.items() if rule.alert in scenario.looks]
-    try:
-        looked_at += [place for expression in scenario.expressions for place in rules.read_by(expression)]
-    except PromqlError:
-        # Whether promtool knows this syntax or not, it may read anything.
-        looked_at = list(rules.rules)
-    decisive = frozenset[Place]().union(*(rules.upstream(place) for place in looked_at))
-    written = [
-        rule_file_data(
-            replace(group, rules=tuple(rule for place, rule in some if place in decisive))
-            for group, some in placed(rule_file)
-        )
-        for rule_file in scenario.rule_files
-    ]
-    patterns = [pattern for pattern, _ in scenario.test_file.rule_files]
-    return fingerprint("passes", patterns, written, _written(scenario))
 
 
 def _world(

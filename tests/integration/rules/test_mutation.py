@@ -1,16 +1,17 @@
 """Mutation with the real promtool: what a test notices and what it does not, once and from memory."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from stakewatch.cli.mutate import command
-from stakewatch.rules.files import Rule
-from stakewatch.rules.mutation import confirmation, worlds
+from stakewatch.rules.files import Group, Rule
+from stakewatch.rules.mutation import baseline, confirmation
 from stakewatch.rules.mutation.dependencies import Place
 from stakewatch.rules.mutation.equivalents import load_equivalents
 from stakewatch.rules.mutation.measurement import measure_mutation
@@ -19,7 +20,8 @@ from stakewatch.rules.mutation.mutants import Operator
 from stakewatch.rules.mutation.page import print_mutation_page
 from stakewatch.rules.mutation.scoring import Mutation
 from stakewatch.rules.mutation.trials import fails
-from stakewatch.rules.promtool import Outcome, run_unit_tests
+from stakewatch.rules.promtool import Answer, Outcome, run_unit_tests
+from stakewatch.rules.questions import run_tests
 from stakewatch.rules.scenarios import Scenario, find_scenarios
 
 RULES = """groups:
@@ -168,57 +170,74 @@ def test_a_second_run_asks_nothing_and_an_edit_only_what_it_touches(folder: Path
 TWO_RULES = (
     RULES
     + """      - alert: Idle
-        expr: load{job="idle (1.*)"} < 1
+        expr: load{job="idle"} < 1
         annotations: {summary: nothing to do}
 """
 )
 TWO_TESTS = (
     TESTS
-    + """  - name: "idle (1.*) fires: \\"at once\\""
+    + """  - name: is idle
     interval: 30s
-    input_series: [{series: 'load{job="idle (1.*)"}', values: '0x9'}]
+    input_series: [{series: 'load{job="idle"}', values: '0x9'}]
     alert_rule_test:
+      - {eval_time: 1m, alertname: LoadHigh}
       - eval_time: 1m
         alertname: Idle
-        exp_alerts: [{exp_labels: {job: idle (1.*)}, exp_annotations: {summary: nothing to do}}]
+        exp_alerts: [{exp_labels: {job: idle}, exp_annotations: {summary: nothing to do}}]
 """
 )
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Return the names of the tests that were asked for, each time that a file was run as it is."""
-    asked: list[tuple[str, ...]] = []
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what was run of a file on the rules as they are: all of it, or the alerts that were asserted."""
+    noted: list[str] = []
 
-    def noted(path: Path, program: str, *, names: Sequence[str] = (), timeout_seconds: float) -> Outcome:
-        asked.append(tuple(names))
-        return run_unit_tests(path, program, names=names, timeout_seconds=timeout_seconds)
+    def of_all(path: Path, program: str, *, timeout_seconds: float) -> Outcome:
+        noted.append("all")
+        return run_unit_tests(path, program, timeout_seconds=timeout_seconds)
 
-    monkeypatch.setattr(worlds, "run_unit_tests", noted)
-    return asked
+    def of_some(
+        folder: Path,
+        scenario: Scenario,
+        groups: Sequence[Sequence[Group]],
+        tests: Sequence[Mapping[str, Any]],
+        program: str,
+    ) -> Answer:
+        noted.append(",".join(case["alertname"] for test in tests for case in test["alert_rule_test"]))
+        return run_tests(folder, scenario, groups, tests, program)
+
+    monkeypatch.setattr(baseline, "run_unit_tests", of_all)
+    monkeypatch.setattr(baseline, "run_tests", of_some)
+    return noted
 
 
-def test_after_an_edit_only_the_tests_that_look_at_it_are_run_as_they_are(
-    folder: Path, runs: list[tuple[str, ...]]
-) -> None:
+def test_after_an_edit_only_what_looks_at_it_is_run_as_it_is(folder: Path, runs: list[str]) -> None:
     rules, tests = folder / "rules.yaml", folder / "rules.test.yaml"
     rules.write_text(TWO_RULES, encoding="utf-8")
     tests.write_text(TWO_TESTS, encoding="utf-8")
     memory = Memory(folder / "memory.sqlite")
     measured(folder, memory)
-    assert runs == [(), ()]
+    assert runs == ["all", "all"]
     runs.clear()
-    # A text is compared by promtool too.
+    # A text is compared by promtool too. What fails is run once more as a person would, for what it says.
     rules.write_text(TWO_RULES.replace("nothing to do", "nothing to do here"), encoding="utf-8")
     wrong = measured(folder, memory)
-    assert [remark.message.split(" does not count")[0] for remark in wrong.remarks] == [
-        'the test idle (1.*) fires: "at once"'
-    ]
-    assert runs[0] == ('idle (1.*) fires: "at once"',)
+    assert [remark.message.split(" does not count")[0] for remark in wrong.remarks] == ["the test is idle"]
+    assert runs == ["Idle", "all", "Idle", "all", "all"]
     runs.clear()
     tests.write_text(TWO_TESTS.replace("nothing to do", "nothing to do here"), encoding="utf-8")
     assert measured(folder, memory).remarks == ()
-    assert runs == [('idle (1.*) fires: "at once"',)] * 2
+    assert runs == ["Idle", "Idle"]
+    runs.clear()
+    # The record decides about the other alert alone, and about what a test asserts of it.
+    rules.write_text(rules.read_text().replace("/ 10", "/ (10)"), encoding="utf-8")
+    assert measured(folder, memory).remarks == ()
+    assert runs == ["LoadHigh,LoadHigh,LoadHigh"] * 2
+    runs.clear()
+    rules.write_text(rules.read_text().replace("/ (10)", "/ 100"), encoding="utf-8")
+    assert len(measured(folder, memory).remarks) == 1
+    assert runs == ["LoadHigh,LoadHigh,LoadHigh", "all"] * 2 + ["all"]
 
 
 def test_after_an_edit_the_test_that_noticed_before_is_asked_first(folder: Path) -> None:

@@ -1,0 +1,153 @@
+"""The baseline: which test files pass on the rules as they are, asked only where that may have changed."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stakewatch.bundle.checks import Finding
+from stakewatch.promql import PromqlError
+from stakewatch.rules.files import rule_file_data
+from stakewatch.rules.mutation.dependencies import Place, RuleSet, placed
+from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
+from stakewatch.rules.passing import why_failed
+from stakewatch.rules.promtool import MAJORS, Outcome, run_unit_tests
+from stakewatch.rules.questions import run_tests
+from stakewatch.rules.scenarios import Scenario
+
+_TIMEOUT_SECONDS = 600.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Assertion:
+    """What a test asserts of one alert, or of expressions: the cases, below the word that introduces them.
+
+    `decisive` are the rules on which it depends: what else a file has decides nothing. `key` is the
+    fingerprint of all of it.
+    """
+
+    scenario: Scenario
+    kind: str
+    cases: Sequence[Any]
+    decisive: frozenset[Place]
+    key: str
+
+
+def find_passing(
+    path: Path, scenarios: Sequence[Scenario], rules: RuleSet, memory: Memory, versions: Mapping[str, str]
+) -> tuple[tuple[str, ...], list[Finding]]:
+    """Return the majors on which a test file passes; else one of them, and the tests that do not.
+
+    Raises StakewatchError when promtool is missing.
+    """
+    assertions = list(_assertions(scenarios, rules))
+    programs = tuple(
+        program for program in MAJORS if _passes(path, assertions, (program, versions[program]), memory)
+    )
+    if programs:
+        return programs, []
+    # That a file fails is remembered, which of its tests do is not.
+    run = _run(path, MAJORS[0])
+    problems = ((scenario, why_failed(run, scenario)) for scenario in scenarios)
+    return (run.program,), [
+        Finding(
+            path,
+            scenario.line,
+            f"the test {scenario.title} does not count: {problem}",
+            "`stakewatch test` shows what fails; mend that first",
+        )
+        for scenario, problem in problems
+        if problem is not None
+    ]
+
+
+def _passes(path: Path, assertions: Sequence[_Assertion], program: tuple[str, str], memory: Memory) -> bool:
+    """Tell whether a test file passes on a program of a version."""
+    keys = [combined((assertion.key, *program)) for assertion in assertions]
+    # Where the file fails, nothing is known of each of its assertions.
+    failing = combined(("failing", *keys))
+    if memory.get(failing) is not None:
+        return False
+    unknown = [number for number, key in enumerate(keys) if memory.get(key) is None]
+    if not unknown:
+        return True
+    some = [assertions[number] for number in unknown]
+    passed = len(some) < len(keys) and _hold(some, program[0])
+    # All of it, as a person would run it, has the last word.
+    passed = passed or _run(path, program[0]).passed
+    memory.put({keys[number]: True for number in unknown} if passed else {failing: True})
+    return passed
+
+
+def _run(path: Path, program: str) -> Outcome:
+    return run_unit_tests(path, program, timeout_seconds=_TIMEOUT_SECONDS)
+
+
+def _hold(assertions: Sequence[_Assertion], program: str) -> bool:
+    """Run some assertions of a file on the rules that decide about them, and tell whether all hold."""
+    decisive = frozenset[Place]().union(*(one.decisive for one in assertions))
+    tests: dict[int, dict[str, Any]] = {}
+    for one in assertions:
+        test = tests.setdefault(one.scenario.line, dict(one.scenario.world))
+        test[one.kind] = [*test.get(one.kind, ()), *one.cases]
+    scenario = assertions[0].scenario
+    groups = [
+        [
+            replace(group, rules=tuple(rule for place, rule in some if place in decisive))
+            for group, some in placed(rule_file)
+        ]
+        for rule_file in scenario.rule_files
+    ]
+    with tempfile.TemporaryDirectory(prefix="stakewatch-") as folder:
+        return run_tests(Path(folder), scenario, groups, list(tests.values()), program).code == 0
+
+
+def _assertions(scenarios: Sequence[Scenario], rules: RuleSet) -> Iterator[_Assertion]:
+    named: dict[str, list[Place]] = {}
+    for place, rule in rules.rules.items():
+        if rule.alert is not None:
+            named.setdefault(rule.alert, []).append(place)
+    texts: dict[frozenset[Place], str] = {}
+    for scenario in scenarios:
+        test_file = scenario.test_file
+        patterns = [pattern for pattern, _ in test_file.rule_files]
+        order = list(test_file.group_eval_order)
+        given = fingerprint(scenario.world, scenario.step_seconds, order, test_file.is_fuzzy, patterns)
+        for kind, cases, places in _cases(scenario, rules, named):
+            decisive = frozenset[Place]().union(*(rules.upstream(place) for place in places))
+            if decisive not in texts:
+                texts[decisive] = _text(scenario, decisive)
+            key = combined(("holds", given, fingerprint(kind, cases), texts[decisive]))
+            yield _Assertion(scenario, kind, cases, decisive, key)
+
+
+def _cases(
+    scenario: Scenario, rules: RuleSet, named: Mapping[str, Sequence[Place]]
+) -> Iterator[tuple[str, Sequence[Any], Sequence[Place]]]:
+    """Yield what is asserted of each alert and of all expressions, with the rules that it looks at."""
+    of_alerts: dict[str, list[Any]] = {}
+    for case in scenario.written.get("alert_rule_test") or ():
+        of_alerts.setdefault(str(case.get("alertname")), []).append(case)
+    for alert, cases in of_alerts.items():
+        yield "alert_rule_test", cases, named.get(alert, ())
+    if of_expressions := scenario.written.get("promql_expr_test"):
+        try:
+            places = [place for one in scenario.expressions for place in rules.read_by(one)]
+        except PromqlError:
+            # Whether promtool knows this syntax or not, it may read anything.
+            places = list(rules.rules)
+        yield "promql_expr_test", of_expressions, places
+
+
+def _text(scenario: Scenario, decisive: frozenset[Place]) -> str:
+    """Return the fingerprint of rules with all that is written of them: texts are compared as well."""
+    return fingerprint(
+        [
+            rule_file_data(
+                replace(group, rules=tuple(rule for place, rule in some if place in decisive))
+                for group, some in placed(rule_file)
+            )
+            for rule_file in scenario.rule_files
+        ]
+    )
