@@ -89,7 +89,7 @@ def _hold(assertions: Sequence[_Assertion], program: str) -> bool:
     decisive = frozenset[Place]().union(*(one.decisive for one in assertions))
     tests: dict[int, dict[str, Any]] = {}
     for one in assertions:
-        test = tests.setdefault(one.scenario.line, dict(one.scenario.world))
+        test = tests.setdefault(id(one.scenario), dict(one.scenario.world))
         test[one.kind] = [*test.get(one.kind, ()), *one.cases]
     scenario = assertions[0].scenario
     groups = [

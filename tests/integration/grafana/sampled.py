@@ -49,7 +49,7 @@ def scraping(
         path = folder / "prometheus.yaml"
         path.write_text(yaml.safe_dump(configuration), encoding="utf-8")
         with prometheus(path, folder) as server:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             # Three scrapes, so that there are rates.
             while len(server.query("count_over_time(up[1m]) >= 3")) < len(SAMPLES):
                 assert time.monotonic() < deadline

@@ -68,7 +68,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, T
 
 
 def discovered(server: Prometheus) -> Mapping[str, Target]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     jobs: set[str] = set()
     found: tuple[Target, ...] = ()
     # The jobs are discovered one after the other.

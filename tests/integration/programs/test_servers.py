@@ -56,7 +56,7 @@ inhibit_rules:
 
 def _until(ask: Callable[[], _Answer], good: Callable[[_Answer], bool]) -> _Answer:
     """Ask until the answer is good, for half a minute at most."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not good(answer := ask()):
         assert time.monotonic() < deadline, f"still {answer}"
         time.sleep(0.1)
