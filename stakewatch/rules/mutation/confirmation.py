@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stakewatch.rules.mutation.dependencies import Place
-from stakewatch.rules.mutation.memory import Memory, combined
+from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.mutation.mutants import Operator
 from stakewatch.rules.mutation.subjects import (
     MOST_AT_ONCE,
@@ -37,6 +37,37 @@ class _Doubt:
     subject: Subject
     program: str
     worlds: list[World]
+
+
+def notice_again(subjects: Sequence[Subject], keys: Keys, memory: Memory, report: Report) -> tuple[int, int]:
+    """Run tests on the mutants that they alone noticed in an earlier run, whatever was edited since.
+
+    Mostly they do again, and nobody else has to be asked. Returns how many answers were new, and remembered.
+    Raises StakewatchError when promtool is missing.
+    """
+    jobs = []
+    remembered = 0
+    for subject in subjects:
+        for program in sorted(subject.asked):
+            if memory.get(_notice(subject, program)) is None:
+                continue
+            for world in subject.worlds:
+                if memory.get(_notice(subject, program, world)) is None or program not in world.programs:
+                    continue
+                key = _key_alone(subject, program, [world], keys)
+                answer = memory.get(key)
+                if answer is None:
+                    jobs.append((_Doubt(subject, program, [world]), key))
+                    continue
+                remembered += 1
+                if answer:
+                    subject.noticed.add(program)
+    asked = in_parallel(
+        jobs,
+        lambda job: _alone(*job, keys, memory),
+        lambda done: report("what was noticed before", done, len(jobs)),
+    )
+    return asked, remembered
 
 
 def confirm(subjects: Sequence[Subject], keys: Keys, memory: Memory, report: Report) -> tuple[int, int]:
@@ -108,10 +139,7 @@ def _run_alone(doubts: Sequence[_Doubt], keys: Keys, memory: Memory, report: Rep
         if not doubt.worlds or not doubt.subject.is_open(doubt.program):
             continue
         doubt.worlds.sort(key=lambda world: world.cost)
-        # The tests pass as they are: what else they load decides nothing about this mutant.
-        loaded = (keys.of(world.rules, _concerned(world, doubt.subject.place)) for world in doubt.worlds)
-        written = (world.written for world in doubt.worlds)
-        key = combined(("alone", doubt.program, doubt.subject.key, *written, *loaded))
+        key = _key_alone(doubt.subject, doubt.program, doubt.worlds, keys)
         answer = memory.get(key)
         if answer is None:
             jobs.append((doubt, key))
@@ -121,7 +149,7 @@ def _run_alone(doubts: Sequence[_Doubt], keys: Keys, memory: Memory, report: Rep
             doubt.subject.noticed.add(doubt.program)
     asked = in_parallel(
         jobs,
-        lambda job: _alone(*job, memory),
+        lambda job: _alone(*job, keys, memory),
         lambda done: report("survivors", done, len(jobs)),
     )
     return asked, remembered
@@ -133,17 +161,40 @@ def _concerned(world: World, place: Place) -> frozenset[Place]:
     return frozenset[Place]().union(*(world.rules.upstream(one) for one in below))
 
 
-def _alone(doubt: _Doubt, key: str, memory: Memory) -> int:
+def _alone(doubt: _Doubt, key: str, keys: Keys, memory: Memory) -> int:
     subject, program = doubt.subject, doubt.program
     if not subject.is_open(program):
         return 0
-    noticed = any(
-        fails(world.scenario, subject.place, subject.mutant.rule, program) for world in doubt.worlds
-    )
-    memory.put({key: noticed})
-    if noticed:
-        subject.noticed.add(program)
+    for world in doubt.worlds:
+        if fails(world.scenario, subject.place, subject.mutant.rule, program):
+            own = _key_alone(subject, program, [world], keys)
+            notices = _notice(subject, program), _notice(subject, program, world)
+            memory.put(dict.fromkeys((key, own, *notices), True))
+            subject.noticed.add(program)
+            break
+    else:
+        memory.put({key: False})
     return 1
+
+
+def _key_alone(subject: Subject, program: str, worlds: Sequence[World], keys: Keys) -> str:
+    """Return what the answer is remembered by whether one of these tests fails on the mutant alone."""
+    # The tests pass as they are: what else they load decides nothing about this mutant.
+    loaded = (keys.of(world.rules, _concerned(world, subject.place)) for world in worlds)
+    written = (world.written for world in worlds)
+    texts = (_texts(world, subject.place) for world in worlds)
+    return combined(("alone", program, worlds[0].versions[program], subject.key, *written, *loaded, *texts))
+
+
+def _texts(world: World, place: Place) -> str:
+    below = sorted(world.rules.downstream(place))
+    return fingerprint([dict(world.rules.rules[one].annotations) for one in below])
+
+
+def _notice(subject: Subject, program: str, world: World | None = None) -> str:
+    """Return what it is remembered by that a mutant was noticed alone, by some test or by this one."""
+    test = (world.scenario.test_file.path.name, world.scenario.title) if world is not None else ()
+    return fingerprint("noticed alone", subject.rule.name, subject.mutant.change, *test, program)
 
 
 def _must_run(world: World, place: Place) -> bool:

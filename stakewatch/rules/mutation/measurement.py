@@ -9,7 +9,7 @@ from stakewatch.bundle.checks import Finding
 from stakewatch.errors import InputError
 from stakewatch.promql import PromqlError
 from stakewatch.rules.files import Rule, RuleFile
-from stakewatch.rules.mutation.confirmation import confirm
+from stakewatch.rules.mutation.confirmation import confirm, notice_again
 from stakewatch.rules.mutation.equivalents import Equivalent
 from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.mutation.mutants import Operator, mutants
@@ -64,16 +64,19 @@ def measure_mutation(
     for subject in subjects:
         assign(subject, worlds)
     keys = Keys()
-    asked, remembered = _try(subjects, worlds, keys, memory, report)
-    more_asked, more_remembered = confirm(subjects, keys, memory, report)
+    stages = (
+        notice_again(subjects, keys, memory, report),
+        _try(subjects, worlds, keys, memory, report),
+        confirm(subjects, keys, memory, report),
+    )
     listed = {(one.rule, one.change): one for one in equivalents}
     outcomes = tuple(_outcome(subject, listed) for subject in subjects)
     return Mutation(
         outcomes=outcomes,
         remarks=(*remarks, *_stale(equivalents, outcomes, equivalents_path or Path())),
         tests=len(scenarios),
-        asked=asked + more_asked,
-        remembered=remembered + more_remembered,
+        asked=sum(asked for asked, _ in stages),
+        remembered=sum(remembered for _, remembered in stages),
         seconds=time.monotonic() - started,
     )
 

@@ -11,15 +11,15 @@ from click.testing import CliRunner
 
 from stakewatch.cli.mutate import command
 from stakewatch.rules.files import Group, Rule
-from stakewatch.rules.mutation import baseline, confirmation
-from stakewatch.rules.mutation.dependencies import Place
+from stakewatch.rules.mutation import baseline, confirmation, measurement
+from stakewatch.rules.mutation.dependencies import Place, RuleSet
 from stakewatch.rules.mutation.equivalents import load_equivalents
 from stakewatch.rules.mutation.measurement import measure_mutation
 from stakewatch.rules.mutation.memory import Memory
 from stakewatch.rules.mutation.mutants import Operator
 from stakewatch.rules.mutation.page import print_mutation_page
 from stakewatch.rules.mutation.scoring import Mutation
-from stakewatch.rules.mutation.trials import fails
+from stakewatch.rules.mutation.trials import Candidate, Trial, fails, run_trial
 from stakewatch.rules.promtool import Answer, Outcome, run_unit_tests
 from stakewatch.rules.questions import run_tests
 from stakewatch.rules.scenarios import Scenario, find_scenarios
@@ -252,6 +252,33 @@ def test_after_an_edit_the_test_that_noticed_before_is_asked_first(folder: Path)
     third = measure_mutation(folder / "rules.yaml", folder, memory=Memory(None))
     assert survivors(first) == survivors(second) == survivors(third)
     assert 0 < second.asked < third.asked
+
+
+def test_after_an_edit_what_a_test_noticed_alone_is_asked_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def noted(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate], program: str) -> Trial:
+        asked.extend(one.mutant.change for one in candidates)
+        return run_trial(scenario, rules, candidates, program)
+
+    monkeypatch.setattr(measurement, "run_trial", noted)
+    memory = Memory(folder / "memory.sqlite")
+    first = measured(folder, memory)
+    # The alert fires as it did, its text shows another value.
+    assert "number: 10 -> 11" in asked
+    asked.clear()
+    (folder / "rules.yaml").write_text(RULES.replace("/ 10", "/ (10)"), encoding="utf-8")
+    second = measured(folder, memory)
+    assert "number: 10 -> 11" not in asked
+    assert "number: 0.5 -> 0.55" in asked
+    assert survivors(first) == survivors(second)
+    third = measured(folder, memory)
+    assert (third.asked, survivors(third)) == (0, survivors(first))
+    # What is noticed no more is asked of all, as if nobody ever had.
+    (folder / "rules.yaml").write_text(RULES.replace("{{ $value }}", "0.6"), encoding="utf-8")
+    assert ("instance:load:ratio", "number: 10 -> 11") in survivors(measured(folder, memory))
 
 
 def test_values_that_a_file_compares_loosely_are_so_compared_for_a_mutant(folder: Path) -> None:
