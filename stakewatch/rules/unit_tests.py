@@ -17,6 +17,8 @@ from stakewatch.rules.files import RuleFile, compose, entries, line_of, load_rul
 
 _SUFFIXES = (".test.yaml", ".test.yml", "_test.yaml", "_test.yml", "-test.yaml", "-test.yml")
 # Promtool's own default when a file says nothing.
+# As promtool's YAML 1.1 has it.
+_YES = frozenset({"true", "yes", "on", "y"})
 _EVALUATION_INTERVAL_SECONDS = 60.0
 _GLOB_SIGNS = re.compile(r"[*?\[]")
 
@@ -107,7 +109,7 @@ def load_unit_tests(path: Path) -> UnitTestFile:
         group_eval_order=tuple(scalar(one, path, "group_eval_order") for one in order),
         group_eval_order_line=line_of(fields["group_eval_order"][0]) if order else 1,
         is_fuzzy="fuzzy_compare" in fields
-        and scalar(fields["fuzzy_compare"][1], path, "fuzzy_compare").lower() == "true",
+        and scalar(fields["fuzzy_compare"][1], path, "fuzzy_compare").lower() in _YES,
         tests=tuple(_unit_test(one, path) for one in _list(fields.get("tests"), path, "tests")),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from stakewatch.bundle.checks import Finding
 from stakewatch.promql import PromqlError
-from stakewatch.rules.files import rule_file_data
+from stakewatch.rules.files import Group, rule_file_data
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, placed
 from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.passing import why_failed
@@ -23,8 +23,8 @@ _TIMEOUT_SECONDS = 600.0
 class _Assertion:
     """What a test asserts of one alert, or of expressions: the cases, below the word that introduces them.
 
-    `decisive` are the rules on which it depends: what else a file has decides nothing. `key` is the
-    fingerprint of all of it.
+    `decisive` are the rules on which it depends: what else a file has decides nothing, unless it cannot be
+    evaluated, which `stakewatch test` tells. `key` is the fingerprint of all of it.
     """
 
     scenario: Scenario
@@ -92,13 +92,7 @@ def _hold(assertions: Sequence[_Assertion], program: str) -> bool:
         test = tests.setdefault(id(one.scenario), dict(one.scenario.world))
         test[one.kind] = [*test.get(one.kind, ()), *one.cases]
     scenario = assertions[0].scenario
-    groups = [
-        [
-            replace(group, rules=tuple(rule for place, rule in some if place in decisive))
-            for group, some in placed(rule_file)
-        ]
-        for rule_file in scenario.rule_files
-    ]
+    groups = _groups(scenario, decisive)
     with tempfile.TemporaryDirectory(prefix="stakewatch-") as folder:
         return run_tests(Path(folder), scenario, groups, list(tests.values()), program).code == 0
 
@@ -142,12 +136,15 @@ def _cases(
 
 def _text(scenario: Scenario, decisive: frozenset[Place]) -> str:
     """Return the fingerprint of rules with all that is written of them: texts are compared as well."""
-    return fingerprint(
+    return fingerprint([rule_file_data(groups) for groups in _groups(scenario, decisive)])
+
+
+def _groups(scenario: Scenario, decisive: frozenset[Place]) -> list[list[Group]]:
+    """Return the groups of each rule file with these rules alone."""
+    return [
         [
-            rule_file_data(
-                replace(group, rules=tuple(rule for place, rule in some if place in decisive))
-                for group, some in placed(rule_file)
-            )
-            for rule_file in scenario.rule_files
+            replace(group, rules=tuple(rule for place, rule in some if place in decisive))
+            for group, some in placed(rule_file)
         ]
-    )
+        for rule_file in scenario.rule_files
+    ]

@@ -18,6 +18,7 @@ from stakewatch.rules.mutation.subjects import (
     Part,
     Subject,
     in_parallel,
+    notice_key,
     part_of,
 )
 from stakewatch.rules.mutation.trials import fails, run_value_trial
@@ -26,6 +27,8 @@ from stakewatch.rules.mutation.worlds import World
 # What of a template may say more than the labels of what fires.
 _VALUE = re.compile(r"\$value|\.Value")
 _QUERY = re.compile(r"\bquery\b")
+
+_ALONE = "noticed alone"
 
 Report = Callable[[str, int, int], None]
 
@@ -49,10 +52,13 @@ def notice_again(subjects: Sequence[Subject], keys: Keys, memory: Memory, report
     remembered = 0
     for subject in subjects:
         for program in sorted(subject.asked):
-            if memory.get(_notice(subject, program)) is None:
+            if memory.get(notice_key(_ALONE, subject, program)) is None:
                 continue
             for world in subject.worlds:
-                if memory.get(_notice(subject, program, world)) is None or program not in world.programs:
+                if (
+                    program not in world.programs
+                    or memory.get(notice_key(_ALONE, subject, program, world)) is None
+                ):
                     continue
                 key = _key_alone(subject, program, [world], keys)
                 answer = memory.get(key)
@@ -168,7 +174,7 @@ def _alone(doubt: _Doubt, key: str, keys: Keys, memory: Memory) -> int:
     for world in doubt.worlds:
         if fails(world.scenario, subject.place, subject.mutant.rule, program):
             own = _key_alone(subject, program, [world], keys)
-            notices = _notice(subject, program), _notice(subject, program, world)
+            notices = (notice_key(_ALONE, subject, program, one) for one in (None, world))
             memory.put(dict.fromkeys((key, own, *notices), True))
             subject.noticed.add(program)
             break
@@ -189,12 +195,6 @@ def _key_alone(subject: Subject, program: str, worlds: Sequence[World], keys: Ke
 def _texts(world: World, place: Place) -> str:
     below = sorted(world.rules.downstream(place))
     return fingerprint([dict(world.rules.rules[one].annotations) for one in below])
-
-
-def _notice(subject: Subject, program: str, world: World | None = None) -> str:
-    """Return what it is remembered by that a mutant was noticed alone, by some test or by this one."""
-    test = (world.scenario.test_file.path.name, world.scenario.title) if world is not None else ()
-    return fingerprint("noticed alone", subject.rule.name, subject.mutant.change, *test, program)
 
 
 def _must_run(world: World, place: Place) -> bool:

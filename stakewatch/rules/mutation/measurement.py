@@ -11,10 +11,19 @@ from stakewatch.promql import PromqlError
 from stakewatch.rules.files import Rule, RuleFile
 from stakewatch.rules.mutation.confirmation import confirm, notice_again
 from stakewatch.rules.mutation.equivalents import Equivalent
-from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
+from stakewatch.rules.mutation.memory import Memory, combined
 from stakewatch.rules.mutation.mutants import Operator, mutants
 from stakewatch.rules.mutation.scoring import Mutation, Outcome
-from stakewatch.rules.mutation.subjects import MOST_AT_ONCE, Keys, Part, Subject, assign, in_parallel, part_of
+from stakewatch.rules.mutation.subjects import (
+    MOST_AT_ONCE,
+    Keys,
+    Part,
+    Subject,
+    assign,
+    in_parallel,
+    notice_key,
+    part_of,
+)
 from stakewatch.rules.mutation.trials import run_trial
 from stakewatch.rules.mutation.worlds import World, find_worlds, rule_key
 from stakewatch.rules.promtool import MAJORS
@@ -154,18 +163,9 @@ def _try(
 
 
 def _turn(part: Part, world: World, program: str, memory: Memory) -> _Turn:
-    if memory.get(_notice(part.subject, world, program)):
+    if memory.get(notice_key("notice", part.subject, program, world)):
         return _Turn.NOTICED_BEFORE
     return _Turn.FIRES if world.expects(part.candidate.telling) else _Turn.SILENT
-
-
-def _notice(subject: Subject, world: World, program: str) -> str:
-    """Return what a test's notice of a mutant is remembered by, whatever the rule and the test said then.
-
-    It only tells which test to ask first after an edit.
-    """
-    test = world.scenario.test_file.path.name, world.scenario.title
-    return fingerprint("notice", subject.rule.name, subject.mutant.change, *test, program)
 
 
 def _run(world: World, program: str, parts: Sequence[Part], memory: Memory) -> int:
@@ -181,7 +181,9 @@ def _run(world: World, program: str, parts: Sequence[Part], memory: Memory) -> i
             continue
         for number in trial.noticed:
             some[number].subject.noticed.add(program)
-        noticed = {_notice(some[number].subject, world, program): True for number in trial.noticed}
+        noticed = {
+            notice_key("notice", some[number].subject, program, world): True for number in trial.noticed
+        }
         memory.put({part.key: number in trial.noticed for number, part in enumerate(some)} | noticed)
     return len(left)
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from stakewatch.rules.files import Rule
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, depends_on_edges
-from stakewatch.rules.mutation.memory import combined
+from stakewatch.rules.mutation.memory import combined, fingerprint
 from stakewatch.rules.mutation.mutants import Mutant, Operator
 from stakewatch.rules.mutation.trials import Candidate
 from stakewatch.rules.mutation.worlds import World, rule_key
@@ -111,6 +111,15 @@ def part_of(
         Candidate(subject.mutant, subject.place, below & needed, telling),
         combined((question, base, program, world.versions[program])),
     )
+
+
+def notice_key(how: str, subject: Subject, program: str, world: World | None = None) -> str:
+    """Return what it is remembered by that a mutant was noticed, by some test or by this one.
+
+    It holds whatever the rule and the test said then, so it only tells whom to ask first after an edit.
+    """
+    test = (world.scenario.test_file.path.name, world.scenario.title) if world is not None else ()
+    return fingerprint(how, subject.rule.name, subject.mutant.change, *test, program)
 
 
 def in_parallel(jobs: Sequence[Job], function: Callable[[Job], int], report: Callable[[int], None]) -> int:

@@ -226,6 +226,10 @@ def test_after_an_edit_only_what_looks_at_it_is_run_as_it_is(folder: Path, runs:
     assert [remark.message.split(" does not count")[0] for remark in wrong.remarks] == ["the test is idle"]
     assert runs == ["Idle", "all", "Idle", "all", "all"]
     runs.clear()
+    # That it fails is remembered; it is run for what it says alone.
+    assert measured(folder, memory).remarks == wrong.remarks
+    assert runs == ["all"]
+    runs.clear()
     tests.write_text(TWO_TESTS.replace("nothing to do", "nothing to do here"), encoding="utf-8")
     assert measured(folder, memory).remarks == ()
     assert runs == ["Idle", "Idle"]

@@ -9,6 +9,7 @@ import pytest
 
 from stakewatch.publishing import pace
 from stakewatch.publishing.pace import Pace, Stop, side_by_side
+from stakewatch.publishing.target import Report
 
 
 class Clock:
@@ -88,6 +89,14 @@ def test_after_the_first_failure_no_more_are_begun() -> None:
     assert next(counter) < 900
 
 
+def wait_until_told(report: Report, waiting: threading.Event) -> None:
+    for _ in range(100_000):
+        report("waiting")
+        waiting.set()
+        time.sleep(0.001)
+    raise AssertionError("nobody told it")
+
+
 def test_after_a_failure_those_that_wait_are_told_that_nobody_does() -> None:
     stop = Stop()
     heard: list[str] = []
@@ -98,11 +107,7 @@ def test_after_a_failure_those_that_wait_are_told_that_nobody_does() -> None:
         if number:
             assert waiting.wait(30)
             raise KeyError(number)
-        for _ in range(100_000):
-            report("waiting")
-            waiting.set()
-            time.sleep(0.001)
-        raise AssertionError("nobody told it")
+        wait_until_told(report, waiting)
 
     with pytest.raises(KeyError):
         side_by_side(work, [0, 1], workers=2, stop=stop)
@@ -136,13 +141,6 @@ def test_an_interruption_before_all_has_begun_ends_the_waiting_too() -> None:
         assert begun.wait(30)
         raise KeyboardInterrupt
 
-    def work(_number: int) -> None:
-        for _ in range(100_000):
-            report("waiting")
-            begun.set()
-            time.sleep(0.001)
-        raise AssertionError("nobody told it")
-
     with pytest.raises(KeyboardInterrupt):
-        side_by_side(work, things(), workers=2, stop=stop)
+        side_by_side(lambda _: wait_until_told(report, begun), things(), workers=2, stop=stop)
     assert begun.is_set()
