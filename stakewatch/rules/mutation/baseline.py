@@ -4,12 +4,14 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from stakewatch.bundle.checks import Finding
 from stakewatch.promql import PromqlError
-from stakewatch.rules.files import Group, rule_file_data
+from stakewatch.rules.files import Group, Rule, rule_file_data
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, placed
+from stakewatch.rules.mutation.editions import Editions
 from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.passing import why_failed
 from stakewatch.rules.promtool import MAJORS, Outcome, run_unit_tests
@@ -17,6 +19,7 @@ from stakewatch.rules.questions import run_tests
 from stakewatch.rules.scenarios import Scenario
 
 _TIMEOUT_SECONDS = 600.0
+_OF_ALERTS, _OF_EXPRESSIONS = "alert_rule_test", "promql_expr_test"
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,29 +27,41 @@ class _Assertion:
     """What a test asserts of one alert, or of expressions: the cases, below the word that introduces them.
 
     `decisive` are the rules on which it depends: what else a file has decides nothing, unless it cannot be
-    evaluated, which `stakewatch test` tells. `key` is the fingerprint of all of it.
+    evaluated, which `stakewatch test` tells. Of those in `shown` it compares the texts as well. `said` is the
+    fingerprint of the assertion and of what is given, `key` that of the rules too; `places` are the rules
+    that it looks at.
     """
 
     scenario: Scenario
     kind: str
     cases: Sequence[Any]
     decisive: frozenset[Place]
+    shown: frozenset[Place]
+    places: Sequence[Place]
+    said: str
     key: str
 
 
 def find_passing(
-    path: Path, scenarios: Sequence[Scenario], rules: RuleSet, memory: Memory, versions: Mapping[str, str]
+    scenarios: Sequence[Scenario],
+    rules: RuleSet,
+    memory: Memory,
+    editions: Editions,
+    versions: Mapping[str, str],
 ) -> tuple[tuple[str, ...], list[Finding]]:
-    """Return the majors on which a test file passes; else one of them, and the tests that do not.
+    """Return the majors on which the tests of a file pass; else one of them, and the tests that do not.
 
     Raises StakewatchError when promtool is missing.
     """
+    path = scenarios[0].test_file.path
     assertions = list(_assertions(scenarios, rules))
-    programs = tuple(
-        program for program in MAJORS if _passes(path, assertions, (program, versions[program]), memory)
-    )
+    programs = []
+    for program in MAJORS:
+        _carry_over(assertions, rules, (program, versions[program]), memory, editions)
+        if _passes(path, assertions, (program, versions[program]), memory):
+            programs.append(program)
     if programs:
-        return programs, []
+        return tuple(programs), []
     # That a file fails is remembered, which of its tests do is not.
     run = _run(path, MAJORS[0])
     problems = ((scenario, why_failed(run, scenario)) for scenario in scenarios)
@@ -60,6 +75,27 @@ def find_passing(
         for scenario, problem in problems
         if problem is not None
     ]
+
+
+def _carry_over(
+    assertions: Sequence[_Assertion],
+    rules: RuleSet,
+    program: tuple[str, str],
+    memory: Memory,
+    editions: Editions,
+) -> None:
+    """Remember what held before an edit that makes no difference to it."""
+    for one in assertions:
+        key = combined((one.key, *program))
+        if memory.get(key) is not None:
+            continue
+        # Editions have no texts for people: of an alert that shows some, nothing is carried over.
+        for instead in editions.instead(one.scenario, rules, program[0], one.decisive):
+            decisive = rules.replaced(instead).decisive(one.places)
+            text = _text(one.scenario, decisive, one.shown, instead)
+            if memory.get(combined((combined((one.said, text)), *program))):
+                memory.carry(key, answer=True)
+                break
 
 
 def _passes(path: Path, assertions: Sequence[_Assertion], program: tuple[str, str], memory: Memory) -> bool:
@@ -92,7 +128,8 @@ def _hold(assertions: Sequence[_Assertion], program: str) -> bool:
         test = tests.setdefault(id(one.scenario), dict(one.scenario.world))
         test[one.kind] = [*test.get(one.kind, ()), *one.cases]
     scenario = assertions[0].scenario
-    groups = _groups(scenario, decisive)
+    shown = frozenset[Place]().union(*(one.shown for one in assertions))
+    groups = _groups(scenario, decisive, shown, {})
     with tempfile.TemporaryDirectory(prefix="stakewatch-") as folder:
         return run_tests(Path(folder), scenario, groups, list(tests.values()), program).code == 0
 
@@ -102,18 +139,20 @@ def _assertions(scenarios: Sequence[Scenario], rules: RuleSet) -> Iterator[_Asse
     for place, rule in rules.rules.items():
         if rule.alert is not None:
             named.setdefault(rule.alert, []).append(place)
-    texts: dict[frozenset[Place], str] = {}
+    texts: dict[tuple[frozenset[Place], ...], str] = {}
     for scenario in scenarios:
         test_file = scenario.test_file
         patterns = [pattern for pattern, _ in test_file.rule_files]
         order = list(test_file.group_eval_order)
         given = fingerprint(scenario.world, scenario.step_seconds, order, test_file.is_fuzzy, patterns)
         for kind, cases, places in _cases(scenario, rules, named):
-            decisive = frozenset[Place]().union(*(rules.upstream(place) for place in places))
-            if decisive not in texts:
-                texts[decisive] = _text(scenario, decisive)
-            key = combined(("holds", given, fingerprint(kind, cases), texts[decisive]))
-            yield _Assertion(scenario, kind, cases, decisive, key)
+            decisive = rules.decisive(places)
+            shown = frozenset(places if kind == _OF_ALERTS else ())
+            if (decisive, shown) not in texts:
+                texts[decisive, shown] = _text(scenario, decisive, shown, {})
+            said = combined(("holds", given, fingerprint(kind, cases)))
+            key = combined((said, texts[decisive, shown]))
+            yield _Assertion(scenario, kind, cases, decisive, shown, places, said, key)
 
 
 def _cases(
@@ -121,29 +160,44 @@ def _cases(
 ) -> Iterator[tuple[str, Sequence[Any], Sequence[Place]]]:
     """Yield what is asserted of each alert and of all expressions, with the rules that it looks at."""
     of_alerts: dict[str, list[Any]] = {}
-    for case in scenario.written.get("alert_rule_test") or ():
+    for case in scenario.written.get(_OF_ALERTS) or ():
         of_alerts.setdefault(str(case.get("alertname")), []).append(case)
     for alert, cases in of_alerts.items():
-        yield "alert_rule_test", cases, named.get(alert, ())
-    if of_expressions := scenario.written.get("promql_expr_test"):
+        yield _OF_ALERTS, cases, named.get(alert, ())
+    if of_expressions := scenario.written.get(_OF_EXPRESSIONS):
         try:
             places = [place for one in scenario.expressions for place in rules.read_by(one)]
         except PromqlError:
             # Whether promtool knows this syntax or not, it may read anything.
             places = list(rules.rules)
-        yield "promql_expr_test", of_expressions, places
+        yield _OF_EXPRESSIONS, of_expressions, places
 
 
-def _text(scenario: Scenario, decisive: frozenset[Place]) -> str:
-    """Return the fingerprint of rules with all that is written of them: texts are compared as well."""
-    return fingerprint([rule_file_data(groups) for groups in _groups(scenario, decisive)])
+def _text(
+    scenario: Scenario,
+    decisive: frozenset[Place],
+    shown: frozenset[Place],
+    instead: Mapping[Place, Rule],
+) -> str:
+    """Return the fingerprint of what is written of rules, some replaced; texts for people of those shown."""
+    return fingerprint([rule_file_data(groups) for groups in _groups(scenario, decisive, shown, instead)])
 
 
-def _groups(scenario: Scenario, decisive: frozenset[Place]) -> list[list[Group]]:
-    """Return the groups of each rule file with these rules alone."""
+def _groups(
+    scenario: Scenario,
+    decisive: frozenset[Place],
+    shown: frozenset[Place],
+    instead: Mapping[Place, Rule],
+) -> list[list[Group]]:
+    """Return the groups of each rule file with the decisive rules alone."""
+
+    def bare(place: Place, rule: Rule) -> Rule:
+        rule = instead.get(place, rule)
+        return rule if place in shown else replace(rule, annotations=MappingProxyType({}))
+
     return [
         [
-            replace(group, rules=tuple(rule for place, rule in some if place in decisive))
+            replace(group, rules=tuple(bare(place, rule) for place, rule in some if place in decisive))
             for group, some in placed(rule_file)
         ]
         for rule_file in scenario.rule_files

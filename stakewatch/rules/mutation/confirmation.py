@@ -7,13 +7,14 @@ the mutant alone, as a person would.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from stakewatch.rules.mutation.dependencies import Place
+from stakewatch.rules.mutation.dependencies import Place, RuleSet
 from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.mutation.mutants import Operator
 from stakewatch.rules.mutation.subjects import (
     MOST_AT_ONCE,
+    Key,
     Keys,
     Part,
     Subject,
@@ -60,17 +61,16 @@ def notice_again(subjects: Sequence[Subject], keys: Keys, memory: Memory, report
                     or memory.get(notice_key(_ALONE, subject, program, world)) is None
                 ):
                     continue
-                key = _key_alone(subject, program, [world], keys)
-                answer = memory.get(key)
+                answer = keys.recall(_key_alone(subject, program, world, keys))
                 if answer is None:
-                    jobs.append((_Doubt(subject, program, [world]), key))
+                    jobs.append(_Doubt(subject, program, [world]))
                     continue
                 remembered += 1
                 if answer:
                     subject.noticed.add(program)
     asked = in_parallel(
         jobs,
-        lambda job: _alone(*job, keys, memory),
+        lambda job: _alone(job, keys, memory),
         lambda done: report("what was noticed before", done, len(jobs)),
     )
     return asked, remembered
@@ -92,7 +92,7 @@ def confirm(subjects: Sequence[Subject], keys: Keys, memory: Memory, report: Rep
     remembered = 0
     for doubt in doubts:
         for job, part in _parts(doubt, keys):
-            answer = memory.get(part.key)
+            answer = keys.recall(part.key)
             if answer is None:
                 parts.setdefault(job, []).append((doubt, part))
                 continue
@@ -134,7 +134,7 @@ def _compare(world: World, program: str, parts: Sequence[tuple[_Doubt, Part]], m
             continue
         for number in trial.noticed:
             some[number][0].worlds.append(world)
-        memory.put({part.key: number in trial.noticed for number, (_, part) in enumerate(some)})
+        memory.put({part.key.now: number in trial.noticed for number, (_, part) in enumerate(some)})
     return len(parts)
 
 
@@ -144,52 +144,60 @@ def _run_alone(doubts: Sequence[_Doubt], keys: Keys, memory: Memory, report: Rep
     for doubt in doubts:
         if not doubt.worlds or not doubt.subject.is_open(doubt.program):
             continue
-        doubt.worlds.sort(key=lambda world: world.cost)
-        key = _key_alone(doubt.subject, doubt.program, doubt.worlds, keys)
-        answer = memory.get(key)
-        if answer is None:
-            jobs.append((doubt, key))
-            continue
-        remembered += 1
-        if answer:
-            doubt.subject.noticed.add(doubt.program)
+        unknown = []
+        for world in sorted(doubt.worlds, key=lambda world: world.cost):
+            answer = keys.recall(_key_alone(doubt.subject, doubt.program, world, keys))
+            if answer is None:
+                unknown.append(world)
+                continue
+            remembered += 1
+            if answer:
+                doubt.subject.noticed.add(doubt.program)
+        if unknown and doubt.subject.is_open(doubt.program):
+            jobs.append(replace(doubt, worlds=unknown))
     asked = in_parallel(
         jobs,
-        lambda job: _alone(*job, keys, memory),
+        lambda job: _alone(job, keys, memory),
         lambda done: report("survivors", done, len(jobs)),
     )
     return asked, remembered
 
 
-def _concerned(world: World, place: Place) -> frozenset[Place]:
-    """Return what a rule has an effect on, and all that this reads."""
-    below = world.rules.downstream(place)
-    return frozenset[Place]().union(*(world.rules.upstream(one) for one in below))
-
-
-def _alone(doubt: _Doubt, key: str, keys: Keys, memory: Memory) -> int:
+def _alone(doubt: _Doubt, keys: Keys, memory: Memory) -> int:
+    """Run tests on a mutant alone until one fails; return how many were run."""
     subject, program = doubt.subject, doubt.program
     if not subject.is_open(program):
         return 0
-    for world in doubt.worlds:
-        if fails(world.scenario, subject.place, subject.mutant.rule, program):
-            own = _key_alone(subject, program, [world], keys)
-            notices = (notice_key(_ALONE, subject, program, one) for one in (None, world))
-            memory.put(dict.fromkeys((key, own, *notices), True))
-            subject.noticed.add(program)
-            break
-    else:
-        memory.put({key: False})
-    return 1
+    for number, world in enumerate(doubt.worlds, start=1):
+        key = _key_alone(subject, program, world, keys).now
+        if not fails(world.scenario, subject.place, subject.mutant.rule, program):
+            memory.put({key: False})
+            continue
+        notices = (notice_key(_ALONE, subject, program, one) for one in (None, world))
+        memory.put(dict.fromkeys((key, *notices), True))
+        subject.noticed.add(program)
+        return number
+    return len(doubt.worlds)
 
 
-def _key_alone(subject: Subject, program: str, worlds: Sequence[World], keys: Keys) -> str:
-    """Return what the answer is remembered by whether one of these tests fails on the mutant alone."""
-    # The tests pass as they are: what else they load decides nothing about this mutant.
-    loaded = (keys.of(world.rules, _concerned(world, subject.place)) for world in worlds)
-    written = (world.written for world in worlds)
-    texts = (_texts(world, subject.place) for world in worlds)
-    return combined(("alone", program, worlds[0].versions[program], subject.key, *written, *loaded, *texts))
+def _key_alone(subject: Subject, program: str, world: World, keys: Keys) -> Key:
+    """Return what the answer is remembered by whether this test fails on the mutant alone."""
+    place, changed = subject.place, subject.mutant.rule
+
+    def needed(rules: RuleSet) -> frozenset[Place]:
+        # The test passes as it is: what else it loads decides nothing about this mutant.
+        seen = {one for one in rules.affected(place) if rules.rules[one].alert in world.scenario.looks}
+        return rules.decisive(seen | rules.downstream(place), [changed])
+
+    head = ("alone", program, world.versions[program], subject.key, world.written)
+    texts = _texts(world, place)
+    return keys.key(
+        world,
+        program,
+        needed,
+        lambda rules: rules.affected(place),
+        lambda of_rules: combined((*head, of_rules, texts)),
+    )
 
 
 def _texts(world: World, place: Place) -> str:

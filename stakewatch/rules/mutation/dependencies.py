@@ -1,5 +1,6 @@
 """Dependencies: which rules read what another rule records, and what that makes of a mutant."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -9,44 +10,72 @@ from typing import TypeAlias
 
 from stakewatch.promql import Replacement, parse, splice, walk
 from stakewatch.promql.printing import print_string
-from stakewatch.promql.tree import NAME_LABEL, MatrixSelector, SubqueryExpr, VectorSelector
+from stakewatch.promql.tree import NAME_LABEL, LabelMatcher, MatrixSelector, SubqueryExpr, VectorSelector
 from stakewatch.rules.files import Group, Rule, RuleFile
+from stakewatch.rules.series import matches
 
 # A rule by its file and its place among the rules of that file.
 Place: TypeAlias = tuple[Path, int]
 
 _FIRING = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
+_PLAIN_PATTERN = re.compile(r"(?:[\w:|-]|\.[*+]?)*")
 
 
 @dataclass(frozen=True, eq=False)
 class RuleSet:
     """The rules that a test loads, in the order in which they are evaluated within their files.
 
-    `records` maps a series to the rules that record it, `readers` a series to the rules that read it.
+    `records` maps a series to the rules that record it, `readers` a rule to the rules that read its series.
     """
 
     rules: Mapping[Place, Rule]
     records: Mapping[str, tuple[Place, ...]]
-    readers: Mapping[str, tuple[Place, ...]]
+    readers: Mapping[Place, tuple[Place, ...]]
     _reached: dict[tuple[str, Place], frozenset[Place]] = field(default_factory=dict, compare=False)
+    _decisive: dict[frozenset[Place], frozenset[Place]] = field(default_factory=dict, compare=False)
+    _others: dict[frozenset[tuple[Place, int]], "RuleSet"] = field(default_factory=dict, compare=False)
+
+    def replaced(self, instead: Mapping[Place, Rule]) -> "RuleSet":
+        """Return the set with other rules at some places; the same rules give the same set."""
+        key = frozenset((place, id(rule)) for place, rule in instead.items())
+        if key not in self._others:
+            self._others[key] = _rule_set({**self.rules, **instead})
+        return self._others[key]
 
     def upstream(self, place: Place) -> frozenset[Place]:
-        """Return the rule and all that what it says depends on.
-
-        What reads the ALERTS series depends on every alert.
-        """
-        return self._reach("up", place, self._sources)
+        """Return the rule and all that what it says depends on, alerts among them where it reads ALERTS."""
+        return self._reach("up", place, lambda one: self.read_by(self.rules[one].expression))
 
     def downstream(self, place: Place) -> frozenset[Place]:
-        """Return the rule and all that what it records has an effect on."""
+        """Return the rule and all that what it records has an effect on; an alert has none."""
         return self._reach("down", place, self._dependents)
+
+    def affected(self, place: Place) -> frozenset[Place]:
+        """Return the rule and all that what it says has an effect on, what reads the ALERTS series too."""
+        return self._reach("all the way down", place, lambda one: self.readers.get(one, ()))
+
+    def decisive(
+        self, telling: Iterable[Place], changed: Iterable[Rule] = (), beside: Iterable[Place] = ()
+    ) -> frozenset[Place]:
+        """Return all that decides about some alerts where rules are changed, or stand beside these places.
+
+        A changed matcher of ALERTS may ask for other alerts than the rule did.
+        """
+        read = (
+            place
+            for rule in changed
+            if any(name in rule.expression for name in _FIRING)
+            for place in self.read_by(rule.expression)
+        )
+        places = frozenset((*telling, *beside, *read))
+        if places not in self._decisive:
+            self._decisive[places] = frozenset[Place]().union(*(self.upstream(place) for place in places))
+        return self._decisive[places]
 
     def read_by(self, expression: str) -> Iterator[Place]:
         """Yield the rules whose series an expression reads; raises PromqlError when it is none."""
-        for name in read_names(expression):
-            if name in _FIRING:
-                yield from (place for place, rule in self.rules.items() if rule.alert is not None)
-            yield from self.records.get(name, ())
+        for selector in _selectors(expression):
+            yield from _read_by(selector, self.rules, self.records)
 
     def _reach(
         self, direction: str, place: Place, following: Callable[[Place], Iterable[Place]]
@@ -56,29 +85,67 @@ class RuleSet:
             known = self._reached[direction, place] = _closure(place, following)
         return known
 
-    def _sources(self, place: Place) -> Iterator[Place]:
-        return self.read_by(self.rules[place].expression)
-
     def _dependents(self, place: Place) -> Iterable[Place]:
-        record = self.rules[place].record
-        return self.readers.get(record, ()) if record is not None else ()
+        return self.readers.get(place, ()) if self.rules[place].record is not None else ()
 
 
 def rule_set(rule_files: Iterable[RuleFile]) -> RuleSet:
     """Return the rules of some files; raises PromqlError when an expression is none."""
-    rules = {
-        (rule_file.path, position): rule
-        for rule_file in rule_files
-        for position, rule in enumerate(rule_file.rules)
-    }
+    return _rule_set(
+        {
+            (rule_file.path, position): rule
+            for rule_file in rule_files
+            for position, rule in enumerate(rule_file.rules)
+        }
+    )
+
+
+def _rule_set(rules: Mapping[Place, Rule]) -> RuleSet:
     records: dict[str, tuple[Place, ...]] = {}
-    readers: dict[str, tuple[Place, ...]] = {}
     for place, rule in rules.items():
         if rule.record is not None:
             records[rule.record] = (*records.get(rule.record, ()), place)
-        for name in read_names(rule.expression):
-            readers[name] = (*readers.get(name, ()), place)
-    return RuleSet(MappingProxyType(rules), MappingProxyType(records), MappingProxyType(readers))
+    readers: dict[Place, dict[Place, None]] = {}
+    for place, rule in rules.items():
+        for selector in _selectors(rule.expression):
+            for read in _read_by(selector, rules, records):
+                readers.setdefault(read, {})[place] = None
+    return RuleSet(
+        MappingProxyType(rules),
+        MappingProxyType(records),
+        MappingProxyType({place: tuple(some) for place, some in readers.items()}),
+    )
+
+
+def _read_by(
+    selector: VectorSelector, rules: Mapping[Place, Rule], records: Mapping[str, tuple[Place, ...]]
+) -> Iterator[Place]:
+    """Yield the rules whose series a selector may find."""
+    if selector.metric_name is not None:
+        names = {selector.metric_name}
+    else:
+        asked = [matcher for matcher in selector.matchers if matcher.name == NAME_LABEL]
+        names = {name for name in (*records, *_FIRING) if all(_may_match(matcher, name) for matcher in asked)}
+    for name in names & records.keys():
+        yield from records[name]
+    if names & _FIRING:
+        alerts = (place for place, rule in rules.items() if rule.alert is not None)
+        yield from (place for place in alerts if _told(selector, rules[place]))
+
+
+def _told(selector: VectorSelector, alert: Rule) -> bool:
+    """Tell whether a selector of ALERTS may find an alert, by its name and the labels that it always has."""
+    fixed = {name: text for name, text in alert.labels.items() if "{{" not in text}
+    fixed["alertname"] = alert.name
+    return all(
+        _may_match(matcher, fixed[matcher.name]) for matcher in selector.matchers if matcher.name in fixed
+    )
+
+
+def _may_match(matcher: LabelMatcher, value: str) -> bool:
+    # What Prometheus' patterns and Python's may read in two ways is taken to match.
+    is_plain = matcher.operator in {"=", "!="} or _PLAIN_PATTERN.fullmatch(matcher.value)
+    return not is_plain or matches(matcher, value)
 
 
 def placed(rule_file: RuleFile) -> Iterator[tuple[Group, list[tuple[Place, Rule]]]]:
@@ -90,14 +157,10 @@ def placed(rule_file: RuleFile) -> Iterator[tuple[Group, list[tuple[Place, Rule]
         yield group, list(zip(places, group.rules, strict=True))
 
 
-@lru_cache(maxsize=20_000)
 def read_names(expression_text: str) -> frozenset[str]:
     """Return the series that an expression selects by name; raises PromqlError when it is none."""
-    return frozenset(
-        node.metric_name
-        for node in walk(parse(expression_text))
-        if isinstance(node, VectorSelector) and node.metric_name is not None
-    )
+    names = (selector.metric_name for selector in _selectors(expression_text))
+    return frozenset(name for name in names if name is not None)
 
 
 @lru_cache(maxsize=20_000)
@@ -164,3 +227,8 @@ def _closure(start: Place, following: Callable[[Place], Iterable[Place]]) -> fro
                 found.add(one)
                 waiting.append(one)
     return frozenset(found)
+
+
+@lru_cache(maxsize=20_000)
+def _selectors(expression_text: str) -> tuple[VectorSelector, ...]:
+    return tuple(node for node in walk(parse(expression_text)) if isinstance(node, VectorSelector))

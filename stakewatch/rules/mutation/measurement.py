@@ -1,7 +1,7 @@
 """The measurement: which mutants of the rules the tests notice."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from stakewatch.errors import InputError
 from stakewatch.promql import PromqlError
 from stakewatch.rules.files import Rule, RuleFile
 from stakewatch.rules.mutation.confirmation import confirm, notice_again
+from stakewatch.rules.mutation.editions import Editions, rule_key
 from stakewatch.rules.mutation.equivalents import Equivalent
 from stakewatch.rules.mutation.memory import Memory, combined
 from stakewatch.rules.mutation.mutants import Operator, mutants
@@ -25,7 +26,7 @@ from stakewatch.rules.mutation.subjects import (
     part_of,
 )
 from stakewatch.rules.mutation.trials import run_trial
-from stakewatch.rules.mutation.worlds import World, find_worlds, rule_key
+from stakewatch.rules.mutation.worlds import World, find_worlds
 from stakewatch.rules.promtool import MAJORS
 from stakewatch.rules.scenarios import Scenario, find_rule_files, find_scenarios
 
@@ -69,15 +70,16 @@ def measure_mutation(
     scenarios = tuple(
         one for one in scenarios if not concerned.isdisjoint(file.path for file in one.rule_files)
     )
-    worlds, remarks = find_worlds(scenarios, memory, report)
-    for subject in subjects:
-        assign(subject, worlds)
-    keys = Keys()
+    editions = Editions(memory)
+    worlds, remarks = find_worlds(scenarios, memory, editions, report)
+    assign(subjects, worlds)
+    keys = Keys(memory, editions)
     stages = (
         notice_again(subjects, keys, memory, report),
         _try(subjects, worlds, keys, memory, report),
         confirm(subjects, keys, memory, report),
     )
+    editions.keep(rule_file for one in scenarios for rule_file in one.rule_files)
     listed = {(one.rule, one.change): one for one in equivalents}
     outcomes = tuple(_outcome(subject, listed) for subject in subjects)
     return Mutation(
@@ -127,39 +129,49 @@ def _try(
     report: Callable[[str, int, int], None],
 ) -> tuple[int, int]:
     """Try mutants beside the rules until a test notices; return how many answers were new and remembered."""
-    parts: dict[tuple[World, str, _Turn], list[Part]] = {}
+    jobs: dict[tuple[World, str, _Turn], list[Part]] = {}
     remembered = 0
     for subject in subjects:
-        unknown = []
-        for world in subject.worlds:
-            telling = world.telling(world.rules.downstream(subject.place))
-            for program in subject.asked.intersection(world.programs) if telling else ():
-                part = part_of(subject, (world, program), telling, keys, question="trial")
-                answer = memory.get(part.key)
+        parts: Iterable[tuple[tuple[World, str], Part]] = _parts(subject, keys)
+        # What is known of the rules as they are may be enough, and is found at once.
+        for recall in (keys.recall_now, keys.recall_earlier):
+            unknown = []
+            for job, part in parts:
+                answer = recall(part.key) if subject.is_open(job[1]) else None
                 if answer is None:
-                    unknown.append((world, program, part))
+                    unknown.append((job, part))
                     continue
                 remembered += 1
                 if answer:
-                    subject.noticed.add(program)
-        for world, program, part in unknown:
+                    subject.noticed.add(job[1])
+            parts = unknown
+        for (world, program), part in parts:
             if subject.is_open(program):
                 turn = _turn(part, world, program, memory)
-                parts.setdefault((world, program, turn), []).append(part)
+                jobs.setdefault((world, program, turn), []).append(part)
     # The newer major first, its answer may suffice.
-    jobs = [
-        job
+    in_order = [
+        asking
         for turn in _Turn
         for program in MAJORS
         for world in worlds
-        if (job := (world, program, turn)) in parts
+        if (asking := (world, program, turn)) in jobs
     ]
     asked = in_parallel(
-        jobs,
-        lambda job: _run(job[0], job[1], parts[job], memory),
-        lambda done: report("mutants", done, len(jobs)),
+        in_order,
+        lambda job: _run(job[0], job[1], jobs[job], memory),
+        lambda done: report("mutants", done, len(in_order)),
     )
     return asked, remembered
+
+
+def _parts(subject: Subject, keys: Keys) -> Iterator[tuple[tuple[World, str], Part]]:
+    """Yield the mutant in each test that can notice it, with the major to ask, while it is worth asking."""
+    for world in subject.worlds:
+        telling = world.telling(world.rules.downstream(subject.place))
+        for program in subject.asked.intersection(world.programs) if telling else ():
+            if subject.is_open(program):
+                yield (world, program), part_of(subject, (world, program), telling, keys, question="trial")
 
 
 def _turn(part: Part, world: World, program: str, memory: Memory) -> _Turn:
@@ -184,7 +196,7 @@ def _run(world: World, program: str, parts: Sequence[Part], memory: Memory) -> i
         noticed = {
             notice_key("notice", some[number].subject, program, world): True for number in trial.noticed
         }
-        memory.put({part.key: number in trial.noticed for number, part in enumerate(some)} | noticed)
+        memory.put({part.key.now: number in trial.noticed for number, part in enumerate(some)} | noticed)
     return len(left)
 
 

@@ -14,6 +14,7 @@ from stakewatch.programs.workshop import user_cache
 # What an answer means; a change of the meaning makes old answers strangers.
 _MEANING = 2
 _MOST_ANSWERS = 500_000
+_MOST_EDITIONS = 3
 # The form of a database file: its first bytes, and the number of the program that it belongs to.
 # Source: https://www.sqlite.org/fileformat.html, section 1.3.
 _DATABASE = b"SQLite format 3\x00"
@@ -33,8 +34,10 @@ class Memory:
         self._path = path
         self._lock = threading.Lock()
         self._known: dict[str, bool] = {}
+        self._unwritten: dict[str, bool] = {}
+        self.editions: tuple[str, ...] = ()
         if path is not None:
-            self._known = _read(path)
+            self._known, self.editions = _read(path)
 
     def get(self, key: str) -> bool | None:
         """Return an answer, None when it is not known."""
@@ -46,6 +49,20 @@ class Memory:
             self._known.update(answers)
             if self._path is not None and answers:
                 _write(self._path, answers)
+
+    def carry(self, key: str, answer: bool) -> None:  # noqa: FBT001 - that is what is remembered
+        """Remember an answer under one more key; it is in the file when the edition is."""
+        with self._lock:
+            self._known[key] = self._unwritten[key] = answer
+
+    def keep_edition(self, text: str) -> None:
+        """Remember what the rules say, as the latest of a few editions, and what was carried over to it."""
+        with self._lock:
+            others = tuple(one for one in self.editions if one != text)
+            if self._path is not None and (self._unwritten or self.editions[:1] != (text,)):
+                _write(self._path, self._unwritten, text)
+            self._unwritten = {}
+            self.editions = (text, *others)[:_MOST_EDITIONS]
 
 
 def default_path() -> Path:
@@ -64,13 +81,17 @@ def combined(digests: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:32]
 
 
-def _read(path: Path) -> dict[str, bool]:
+def _read(path: Path) -> tuple[dict[str, bool], tuple[str, ...]]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             _expect_ours(path)
         with closing(_open(path)) as database:
-            return {key: bool(answer) for key, answer in database.execute("SELECT key, answer FROM answers")}
+            answers = {
+                key: bool(answer) for key, answer in database.execute("SELECT key, answer FROM answers")
+            }
+            editions = database.execute("SELECT text FROM editions ORDER BY number DESC")
+            return answers, tuple(text for (text,) in editions)
     except (OSError, sqlite3.OperationalError) as error:
         raise StakewatchError(
             f"the answers of earlier runs cannot be used: {error}",
@@ -79,7 +100,7 @@ def _read(path: Path) -> dict[str, bool]:
         ) from error
     except sqlite3.DatabaseError:
         path.unlink()
-        return {}
+        return {}, ()
 
 
 def _expect_ours(path: Path) -> None:
@@ -95,7 +116,7 @@ def _expect_ours(path: Path) -> None:
         )
 
 
-def _write(path: Path, answers: Mapping[str, bool]) -> None:
+def _write(path: Path, answers: Mapping[str, bool], edition: str | None = None) -> None:
     with closing(_open(path)) as database, database:
         rows = ((key, int(answer)) for key, answer in answers.items())
         database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows)
@@ -103,6 +124,13 @@ def _write(path: Path, answers: Mapping[str, bool]) -> None:
         database.execute(
             "DELETE FROM answers WHERE rowid <= (SELECT MAX(rowid) FROM answers) - ?", (_MOST_ANSWERS,)
         )
+        if edition is not None:
+            database.execute("INSERT OR REPLACE INTO editions (text) VALUES (?)", (edition,))
+            database.execute(
+                "DELETE FROM editions WHERE number NOT IN"
+                " (SELECT number FROM editions ORDER BY number DESC LIMIT ?)",
+                (_MOST_EDITIONS,),
+            )
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -114,7 +142,11 @@ def _open(path: Path) -> sqlite3.Connection:
             database.execute("CREATE TABLE answers (key TEXT PRIMARY KEY, answer INTEGER NOT NULL)")
             database.execute(f"PRAGMA application_id = {_APPLICATION}")
             database.execute(f"PRAGMA user_version = {_MEANING}")
-            database.commit()
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS editions"
+            " (number INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT UNIQUE NOT NULL)"
+        )
+        database.commit()
     except BaseException:
         database.close()
         raise

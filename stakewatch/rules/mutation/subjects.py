@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from stakewatch.rules.files import Rule
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, depends_on_edges
-from stakewatch.rules.mutation.memory import combined, fingerprint
+from stakewatch.rules.mutation.editions import Editions, rule_key
+from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.mutation.mutants import Mutant, Operator
 from stakewatch.rules.mutation.trials import Candidate
-from stakewatch.rules.mutation.worlds import World, rule_key
+from stakewatch.rules.mutation.worlds import World
 
 # How many mutants stand beside the rules in one run: more would cost memory and save nothing.
 MOST_AT_ONCE = 400
@@ -46,53 +47,125 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Key:
+    """What an answer is remembered by: with the rules as they are, and as they were in earlier runs.
+
+    An earlier one is only there where what was edited since makes no difference to the answer.
+    """
+
+    now: str
+    earlier: Callable[[], Iterator[str]]
+
+
+@dataclass(frozen=True)
 class Part:
     """A mutant in one run, and what its answer is remembered by."""
 
     subject: Subject
     candidate: Candidate
-    key: str
+    key: Key
 
 
 @dataclass
 class Keys:
-    """Fingerprints of rules, each made once."""
+    """What answers are remembered by, of which each part is made once."""
 
-    known: dict[tuple[int, frozenset[Place]], str] = field(default_factory=dict)
-    of_rules: dict[tuple[int, Place], str] = field(default_factory=dict)
+    memory: Memory
+    editions: Editions
+    known: dict[tuple[RuleSet, frozenset[Place]], str] = field(default_factory=dict)
+    of_rules: dict[tuple[RuleSet, Place], str] = field(default_factory=dict)
 
     def of(self, rules: RuleSet, places: frozenset[Place]) -> str:
         """Return the fingerprint of some rules of a set."""
-        key = (id(rules), places)
+        key = (rules, places)
         if key not in self.known:
             self.known[key] = combined(
                 self._of_rule(rules, place) for place in rules.rules if place in places
             )
         return self.known[key]
 
+    def key(
+        self,
+        world: World,
+        program: str,
+        needed: Callable[[RuleSet], frozenset[Place]],
+        touched: Callable[[RuleSet], frozenset[Place]],
+        complete: Callable[[str], str],
+    ) -> Key:
+        """Return what the answer of a test about a mutant is remembered by.
+
+        `needed` tells which rules of a set decide about it, `touched` which of them the mutant has an effect
+        on; `complete` makes a key of the fingerprint of the rules.
+        """
+
+        def of(rules: RuleSet) -> str:
+            return complete(self.of(rules, needed(rules)))
+
+        def earlier() -> Iterator[str]:
+            rules = world.rules
+            untouched = needed(rules) - touched(rules)
+            for instead in self.editions.instead(world.scenario, rules, program, untouched):
+                as_it_was = rules.replaced(instead)
+                if touched(as_it_was).isdisjoint(instead):
+                    yield of(as_it_was)
+
+        return Key(of(world.rules), earlier)
+
+    def recall(self, key: Key) -> bool | None:
+        """Return what is remembered, None where nothing is."""
+        answer = self.recall_now(key)
+        return answer if answer is not None else self.recall_earlier(key)
+
+    def recall_now(self, key: Key) -> bool | None:
+        """Return what is remembered of the rules as they are."""
+        return self.memory.get(key.now)
+
+    def recall_earlier(self, key: Key) -> bool | None:
+        """Return what is remembered of the rules as they were."""
+        for earlier in key.earlier():
+            answer = self.memory.get(earlier)
+            if answer is not None:
+                self.memory.carry(key.now, answer=answer)
+                return answer
+        return None
+
     def _of_rule(self, rules: RuleSet, place: Place) -> str:
-        key = (id(rules), place)
+        key = (rules, place)
         if key not in self.of_rules:
             self.of_rules[key] = rule_key(rules.rules[place])
         return self.of_rules[key]
 
 
-def assign(subject: Subject, worlds: Sequence[World]) -> None:
-    """Give a mutant the tests that can notice it, and the majors to ask."""
+def assign(subjects: Sequence[Subject], worlds: Sequence[World]) -> None:
+    """Give each mutant the tests that can notice it, and the majors to ask."""
+    known: dict[Place, tuple[list[World], set[str]]] = {}
+    for subject in subjects:
+        if subject.place not in known:
+            known[subject.place] = _assigned(subject.place, worlds)
+        some, asked = known[subject.place]
+        subject.worlds += some
+        subject.asked |= asked
+
+
+def _assigned(place: Place, worlds: Sequence[World]) -> tuple[list[World], set[str]]:
+    some: list[World] = []
+    asked: set[str] = set()
     for world in worlds:
-        if subject.place not in world.rules.rules:
+        if place not in world.rules.rules:
             continue
-        below = world.rules.downstream(subject.place)
+        below = world.rules.downstream(place)
         if not world.telling(below) and not world.asserts(below):
             continue
-        subject.worlds.append(world)
+        some.append(world)
         first, *others = world.programs
-        subject.asked.add(first)
+        asked.add(first)
         if any(
-            depends_on_edges(world.rules.rules[place].expression)
-            for place in below | world.rules.upstream(subject.place)
+            depends_on_edges(world.rules.rules[one].expression) for one in below | world.rules.upstream(place)
         ):
-            subject.asked.update(others)
+            asked.update(others)
+    # In the order in which they are asked, so that the one that noticed is found soon.
+    some.sort(key=lambda world: not world.expects(world.telling(world.rules.downstream(place))))
+    return some, asked
 
 
 def part_of(
@@ -103,14 +176,25 @@ def part_of(
     `question` names what is asked.
     """
     world, program = job
-    below = world.rules.downstream(subject.place)
-    needed = frozenset[Place]().union(*(world.rules.upstream(place) for place in telling))
-    base = combined((keys.of(world.rules, needed), subject.key, world.given))
-    return Part(
-        subject,
-        Candidate(subject.mutant, subject.place, below & needed, telling),
-        combined((question, base, program, world.versions[program])),
+    place, changed = subject.place, subject.mutant.rule
+    below = world.rules.downstream(place)
+    key = keys.key(
+        world,
+        program,
+        lambda rules: rules.decisive(telling, [changed]),
+        # Nothing that stands beside the rules has an effect on what reads the ALERTS series.
+        lambda rules: rules.downstream(place),
+        lambda of_rules: combined(
+            (
+                question,
+                combined((of_rules, subject.key, world.given)),
+                program,
+                world.versions[program],
+            )
+        ),
     )
+    wanted = below & world.rules.decisive(telling)
+    return Part(subject, Candidate(subject.mutant, place, wanted, telling), key)
 
 
 def notice_key(how: str, subject: Subject, program: str, world: World | None = None) -> str:

@@ -52,7 +52,8 @@ def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate
     telling = _telling(candidates)
     beside, watched = _beside(rules, candidates, telling)
     times = _times(scenario, rules, telling)
-    groups = partial(_groups, scenario, beside, _needed(rules, telling, beside))
+    needed = rules.decisive(telling, (one.mutant.rule for one in candidates), beside)
+    groups = partial(_groups, scenario, beside, needed)
     reply, broken = _asked(scenario, groups, [(at, _FIRING) for at in times], program)
     if reply.samples is None:
         return Trial(problem=reply.said)
@@ -88,7 +89,8 @@ def run_value_trial(
     alerts, watched = _beside(rules, candidates, telling)
     beside = {place: [_valued(rule) for rule in some] for place, some in alerts.items()}
     times = _times(scenario, rules, telling)
-    groups = partial(_groups, scenario, beside, _needed(rules, telling, beside))
+    needed = rules.decisive(telling, (one.mutant.rule for one in candidates), beside)
+    groups = partial(_groups, scenario, beside, needed)
     reply, broken = _asked(scenario, groups, [(at, _VALUES) for at in times], program)
     if reply.samples is None:
         return Trial(problem=reply.said)
@@ -149,13 +151,6 @@ def _beside(
             if rule.alert is not None:
                 watched[rule.alert] = (number, place)
     return beside, watched
-
-
-def _needed(
-    rules: RuleSet, telling: Sequence[Place], beside: Mapping[Place, Sequence[Rule]]
-) -> frozenset[Place]:
-    """Return the rules without which a copy would not say the same: what it reads, and what leads there."""
-    return frozenset[Place]().union(*(rules.upstream(place) for place in (*telling, *beside)))
 
 
 def _asked(

@@ -9,9 +9,9 @@ from pathlib import Path
 from stakewatch.bundle.checks import Finding
 from stakewatch.programs.find import locate
 from stakewatch.promql import PromqlError
-from stakewatch.rules.files import Rule
 from stakewatch.rules.mutation.baseline import find_passing
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, read_names, rule_set
+from stakewatch.rules.mutation.editions import Editions
 from stakewatch.rules.mutation.memory import Memory, fingerprint
 from stakewatch.rules.promtool import MAJORS
 from stakewatch.rules.scenarios import Scenario
@@ -52,7 +52,10 @@ class World:
 
 
 def find_worlds(
-    scenarios: Sequence[Scenario], memory: Memory, report: Callable[[str, int, int], None]
+    scenarios: Sequence[Scenario],
+    memory: Memory,
+    editions: Editions,
+    report: Callable[[str, int, int], None],
 ) -> tuple[tuple[World, ...], tuple[Finding, ...]]:
     """Run the tests as they are, and return those that pass, the quickest first, with remarks on the others.
 
@@ -71,7 +74,7 @@ def find_worlds(
             sets[paths] = rule_set(scenario.rule_files)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         running = {
-            pool.submit(find_passing, path, members, sets[_paths(members[0])], memory, versions): path
+            pool.submit(find_passing, members, sets[_paths(members[0])], memory, editions, versions): path
             for path, members in by_file.items()
         }
         for done, future in enumerate(as_completed(running), start=1):
@@ -86,13 +89,6 @@ def find_worlds(
     worlds.sort(key=lambda world: (world.cost, str(world.scenario.test_file.path), world.scenario.line))
     remarks.sort(key=lambda remark: (str(remark.path), remark.line))
     return tuple(worlds), tuple(remarks)
-
-
-def rule_key(rule: Rule) -> str:
-    """Return the fingerprint of what a rule does; texts for people are left out."""
-    return fingerprint(
-        rule.alert, rule.record, rule.expression, rule.duration, rule.keep_firing_for, dict(rule.labels)
-    )
 
 
 def _paths(scenario: Scenario) -> tuple[Path, ...]:

@@ -60,6 +60,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+RECORDED = 'load{job="node"} / 10'
+# Another value of a load below 4.1 of a job that is only in the first test; the same ones everywhere.
+OTHER_BELOW = 'clamp_min(load{job="node"} / 10, 0.41)'
+OTHERWISE_WRITTEN = 'load{job="node"} / (10)'
+
 LEFT = {"comparison: > -> >=", "number: 0.5 -> 0.55", "number: 0.5 -> 0.45"}
 
 
@@ -234,14 +239,17 @@ def test_after_an_edit_only_what_looks_at_it_is_run_as_it_is(folder: Path, runs:
     assert measured(folder, memory).remarks == ()
     assert runs == ["Idle", "Idle"]
     runs.clear()
-    # The record decides about the other alert alone, and about what a test asserts of it.
-    rules.write_text(rules.read_text().replace("/ 10", "/ (10)"), encoding="utf-8")
+    # The record decides about the other alert alone, and is not there in the other test.
+    rules.write_text(rules.read_text().replace(RECORDED, OTHER_BELOW), encoding="utf-8")
     assert measured(folder, memory).remarks == ()
-    assert runs == ["LoadHigh,LoadHigh,LoadHigh"] * 2
+    assert runs == ["LoadHigh,LoadHigh"] * 2
     runs.clear()
-    rules.write_text(rules.read_text().replace("/ (10)", "/ 100"), encoding="utf-8")
+    rules.write_text(rules.read_text().replace(OTHER_BELOW, OTHERWISE_WRITTEN), encoding="utf-8")
+    assert measured(folder, memory).remarks == ()
+    assert runs == []
+    rules.write_text(rules.read_text().replace(OTHERWISE_WRITTEN, f"{RECORDED}0"), encoding="utf-8")
     assert len(measured(folder, memory).remarks) == 1
-    assert runs == ["LoadHigh,LoadHigh,LoadHigh", "all"] * 2 + ["all"]
+    assert runs == ["LoadHigh,LoadHigh", "all"] * 2 + ["all"]
 
 
 def test_after_an_edit_the_test_that_noticed_before_is_asked_first(folder: Path) -> None:
@@ -273,13 +281,13 @@ def test_after_an_edit_what_a_test_noticed_alone_is_asked_alone(
     # The alert fires as it did, its text shows another value.
     assert "number: 10 -> 11" in asked
     asked.clear()
-    (folder / "rules.yaml").write_text(RULES.replace("/ 10", "/ (10)"), encoding="utf-8")
+    (folder / "rules.yaml").write_text(RULES.replace(RECORDED, OTHER_BELOW), encoding="utf-8")
     second = measured(folder, memory)
     assert "number: 10 -> 11" not in asked
     assert "number: 0.5 -> 0.55" in asked
-    assert survivors(first) == survivors(second)
+    assert survivors(first) <= survivors(second)
     third = measured(folder, memory)
-    assert (third.asked, survivors(third)) == (0, survivors(first))
+    assert (third.asked, survivors(third)) == (0, survivors(second))
     # What is noticed no more is asked of all, as if nobody ever had.
     (folder / "rules.yaml").write_text(RULES.replace("{{ $value }}", "0.6"), encoding="utf-8")
     assert ("instance:load:ratio", "number: 10 -> 11") in survivors(measured(folder, memory))

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from stakewatch.rules.files import parse_rule_file
 from stakewatch.rules.mutation.dependencies import copies, depends_on_edges, renamed, rule_set
 
@@ -36,8 +38,54 @@ def test_an_alert_depends_on_what_it_reads_through_every_recording_rule() -> Non
     assert RULES.upstream(OTHER) == {OTHER}
 
 
-def test_what_reads_firing_alerts_depends_on_all_of_them() -> None:
-    assert RULES.upstream(FIRING) >= {LOW, OTHER, QUARTER}
+def test_what_reads_firing_alerts_depends_on_those_that_it_asks_for() -> None:
+    assert RULES.upstream(FIRING) == {FIRING, LOW, QUARTER, HALF, HALF_OF_Y}
+    assert RULES.affected(QUARTER) == {QUARTER, LOW, FIRING}
+    assert RULES.downstream(QUARTER) == {QUARTER, LOW}
+
+
+@pytest.mark.parametrize(
+    ("matchers", "found"),
+    [
+        ("", {"Low", "Lower", "Other"}),
+        ('alertname=~"Low.*"', {"Low", "Lower"}),
+        ('alertname=~"Low|Other", alertstate="firing"', {"Low", "Other"}),
+        ('alertname!="Low"', {"Lower", "Other"}),
+        ('severity="critical"', {"Low", "Other"}),
+        # A label that is made up as it fires, and one that comes from the series, may have any value.
+        ('team="a"', {"Low", "Lower", "Other"}),
+        ('instance="a"', {"Low", "Lower", "Other"}),
+        # Python has patterns that Prometheus reads otherwise.
+        ('alertname=~"Lo{1}w"', {"Low", "Lower", "Other"}),
+    ],
+)
+def test_matchers_of_firing_alerts_are_held_to_names_and_fixed_labels(matchers: str, found: set[str]) -> None:
+    written = parse_rule_file(
+        """
+groups:
+  - name: a
+    rules:
+      - {alert: Low, expr: x < 1, labels: {severity: critical, team: "{{ $labels.team }}"}}
+      - {alert: Lower, expr: x < 2, labels: {severity: warning}}
+      - {alert: Other, expr: x > 3, labels: {severity: critical}}
+""",
+        Path("a.yaml"),
+    )
+    rules = rule_set([written])
+    assert {rules.rules[place].name for place in rules.read_by(f"ALERTS{{{matchers}}}")} == found
+
+
+def test_a_changed_matcher_of_firing_alerts_decides_with_what_it_asks_for() -> None:
+    changed = replace(RULES.rules[FIRING], expression="ALERTS")
+    assert OTHER not in RULES.decisive([FIRING])
+    assert OTHER in RULES.decisive([FIRING], [changed])
+
+
+def test_a_selector_without_a_name_reads_what_its_pattern_may_match() -> None:
+    assert set(RULES.read_by('{__name__=~"half:.+|more"}')) == {HALF, HALF_OF_Y}
+    assert set(RULES.read_by('{job="a"}')) == set(RULES.rules)
+    assert set(RULES.read_by('{__name__!~"quarter:x|ALERTS.*", job="a"}')) == {HALF, HALF_OF_Y}
+    assert set(RULES.read_by('{__name__=~"ALERT.", alertname="Low"}')) == {LOW}
 
 
 def test_a_recording_rule_has_an_effect_on_all_that_reads_it() -> None:

@@ -93,3 +93,36 @@ def test_the_default_is_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_path() == tmp_path / ".cache" / "stakewatch" / "mutation.sqlite"
+
+
+def test_the_last_editions_are_remembered_the_latest_first(tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    for text in ("one", "two", "three", "four", "two"):
+        Memory(path).keep_edition(text)
+    memory = Memory(path)
+    assert memory.editions == ("two", "four", "three")
+    memory.keep_edition("five")
+    assert memory.editions == Memory(path).editions == ("five", "two", "four")
+
+
+def test_what_is_carried_over_is_in_the_file_with_the_edition(tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    memory = Memory(path)
+    memory.keep_edition("one")
+    memory.carry("a", answer=True)
+    assert memory.get("a") is True
+    assert Memory(path).get("a") is None
+    memory.keep_edition("one")
+    assert Memory(path).get("a") is True
+    assert Memory(path).editions == ("one",)
+
+
+def test_a_memory_of_before_there_were_editions_keeps_its_answers(tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    Memory(path).put({"a": True})
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE editions")
+    memory = Memory(path)
+    assert (memory.get("a"), memory.editions) == (True, ())
+    memory.keep_edition("one")
+    assert Memory(path).editions == ("one",)

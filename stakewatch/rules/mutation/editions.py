@@ -1,0 +1,170 @@
+"""Editions: what the rules said in earlier runs, and in which tests they still say the same.
+
+An edit changes how a rule is written, and in most tests nothing of what it yields. All that only reads it
+answers there as it did, so an answer that is remembered of the earlier edition holds for this one too.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from stakewatch.promql import parse_duration, print_duration
+from stakewatch.rules.files import Rule, RuleFile
+from stakewatch.rules.mutation.dependencies import Place, RuleSet, placed, rule_set
+from stakewatch.rules.mutation.memory import Memory, fingerprint
+from stakewatch.rules.questions import ask
+from stakewatch.rules.scenarios import Scenario
+from stakewatch.rules.twins import unaware_of
+
+# What a rule is known by through its edits: its file's name, its kind and name, and which of those it is.
+_Identity: TypeAlias = str
+
+_NEW, _OLD, _DIFFERS = "stakewatch_edition_new", "stakewatch_edition_old", "stakewatch_edition_differs"
+# What is not a number is the same as what is none, though it does not equal itself.
+_RECORDED_OTHERWISE = (
+    f"({_NEW} unless ({_NEW} == {_OLD} or ({_NEW} != {_NEW} and {_OLD} != {_OLD}))) or ({_OLD} unless {_NEW})"
+)
+_FIRED_OTHERWISE = " or ".join(
+    f'(ALERTS{{alertname="{one}"}} unless ignoring (alertname) ALERTS{{alertname="{other}"}})'
+    for one, other in ((_NEW, _OLD), (_OLD, _NEW))
+)
+
+
+class Editions:
+    """The rules of a few earlier runs, the latest first."""
+
+    def __init__(self, memory: Memory) -> None:
+        """Read what `memory` has of them."""
+        self._memory = memory
+        self._earlier = [
+            {identity: Rule(**fields) for identity, fields in json.loads(text).items()}
+            for text in memory.editions
+        ]
+        self._edited: dict[RuleSet, tuple[Mapping[Place, Rule], ...]] = {}
+        self._answers: dict[tuple[str, ...], bool] = {}
+
+    def instead(
+        self, scenario: Scenario, rules: RuleSet, program: str, places: frozenset[Place]
+    ) -> Iterator[Mapping[Place, Rule]]:
+        """Yield, for each earlier run, those of the rules that were others and yield the same in a test.
+
+        Runs of which there are none are left out. Raises StakewatchError when promtool is missing.
+        """
+        for edited in self._edited_of(rules):
+            same = {
+                place: rule
+                for place, rule in edited.items()
+                if place in places and self._is_same(scenario, rules, program, (place, rule))
+            }
+            if same:
+                yield same
+
+    def keep(self, rule_files: Iterable[RuleFile]) -> None:
+        """Remember the rules as they are, and those of other files as they were."""
+        loaded = {rule_file.path: rule_file for rule_file in rule_files}
+        names = tuple(f"{path.name}/" for path in loaded)
+        others = self._earlier[0] if self._earlier else {}
+        now = {identity: _fields(rule) for identity, rule in others.items() if not identity.startswith(names)}
+        rules = rule_set(loaded.values())
+        now |= {identity: _fields(rules.rules[place]) for identity, place in _identities(rules).items()}
+        self._memory.keep_edition(json.dumps(now, sort_keys=True))
+
+    def _edited_of(self, rules: RuleSet) -> tuple[Mapping[Place, Rule], ...]:
+        if rules not in self._edited:
+            places = _identities(rules)
+            self._edited[rules] = tuple(
+                {
+                    place: earlier[identity]
+                    for identity, place in places.items()
+                    if identity in earlier and rule_key(earlier[identity]) != rule_key(rules.rules[place])
+                }
+                for earlier in self._earlier
+            )
+        return self._edited[rules]
+
+    def _is_same(self, scenario: Scenario, rules: RuleSet, program: str, edited: tuple[Place, Rule]) -> bool:
+        place, earlier = edited
+        file = scenario.test_file.path
+        key = (str(file), str(scenario.line), program, str(place[0]), str(place[1]), rule_key(earlier))
+        if key not in self._answers:
+            self._answers[key] = yields_the_same(scenario, rules, place, earlier, program)
+        return self._answers[key]
+
+
+def yields_the_same(scenario: Scenario, rules: RuleSet, place: Place, earlier: Rule, program: str) -> bool:
+    """Tell whether a rule yields the same series and values as an earlier edition at every step of a test.
+
+    Raises StakewatchError when promtool is missing.
+    """
+    decisive = rules.decisive([place, *rules.read_by(earlier.expression)])
+    groups = []
+    for rule_file in scenario.rule_files:
+        of_file = []
+        for group, some in placed(rule_file):
+            kept: list[Rule] = []
+            for one, rule in some:
+                kept += [_unaware(rule)] if one in decisive else []
+                kept += _compared(rule, earlier) if one == place else []
+            of_file.append(replace(group, rules=tuple(kept)))
+        groups.append(of_file)
+    latest = _latest(scenario)
+    # The first step is part of it.
+    question = f"last_over_time({_DIFFERS}[{print_duration(latest + scenario.step_seconds)}])"
+    with tempfile.TemporaryDirectory(prefix="stakewatch-") as folder:
+        reply = ask(Path(folder), scenario, groups, [(latest, question)], program)
+    # Where a rule cannot be evaluated, promtool answers nothing.
+    return reply.samples == ((),)
+
+
+def rule_key(rule: Rule) -> str:
+    """Return the fingerprint of what a rule does; texts for people are left out."""
+    return fingerprint(
+        rule.alert, rule.record, rule.expression, rule.duration, rule.keep_firing_for, dict(rule.labels)
+    )
+
+
+def _identities(rules: RuleSet) -> Mapping[_Identity, Place]:
+    found: dict[_Identity, Place] = {}
+    counts: dict[tuple[str, ...], int] = {}
+    for place, rule in rules.rules.items():
+        name = (place[0].name, "alert" if rule.alert is not None else "record", rule.name)
+        counts[name] = counts.get(name, 0) + 1
+        found["/".join((*name, str(counts[name])))] = place
+    return found
+
+
+def _fields(rule: Rule) -> dict[str, Any]:
+    return {
+        "expression": rule.expression,
+        "alert": rule.alert,
+        "record": rule.record,
+        "duration": rule.duration,
+        "keep_firing_for": rule.keep_firing_for,
+        "labels": dict(rule.labels),
+    }
+
+
+def _compared(rule: Rule, earlier: Rule) -> Iterator[Rule]:
+    """Yield copies of both editions, then what records in what they differ.
+
+    Both may read what the rule itself leads to: as long as they agreed, it is what either would lead to.
+    """
+    for one, name in ((rule, _NEW), (earlier, _OLD)):
+        bare = replace(_unaware(one), annotations=MappingProxyType({}))
+        yield replace(bare, record=name) if one.alert is None else replace(bare, alert=name)
+    yield Rule(record=_DIFFERS, expression=_RECORDED_OTHERWISE if rule.alert is None else _FIRED_OTHERWISE)
+
+
+def _unaware(rule: Rule) -> Rule:
+    return replace(rule, expression=unaware_of(rule.expression, f"{_NEW}|{_OLD}"))
+
+
+def _latest(scenario: Scenario) -> float:
+    """Return the last time (s) to which a test goes."""
+    cases = scenario.written.get("promql_expr_test") or ()
+    times = [parse_duration(str(case.get("eval_time", "0"))) for case in cases]
+    return max((*times, *(at for some in scenario.looks.values() for at in some)), default=0.0)
