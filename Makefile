@@ -71,6 +71,11 @@ mutate: setup ## which small changes of the rules the tests notice (report mutat
 	@$(BIN)/stakewatch tools --install promql promtool promtool2
 	@$(BIN)/stakewatch mutate --min-score 95 --report
 
+.PHONY: edits
+edits: setup ## how long mutate takes after one rule was edited; the first measurement comes before (report edits)
+	@$(BIN)/stakewatch tools --install promql promtool promtool2
+	@$(BIN)/python -m tests.bench.edits
+
 # Measures: minutes each, on loopback only, and they end by themselves. Each writes build/reports/<target>.json.
 .PHONY: bench
 bench: setup ## the exporter at mainnet scale: cost, delay, every figure against the truth

@@ -33,6 +33,7 @@ class Scenario:
 
     `looks` maps each alert's name to the seconds of its assertions, each taken back to the evaluation that
     promtool compares. `title` is the test's name, or its place where it has none; `written` is all of it.
+    `end_seconds` is the last evaluation at which anything is asserted.
     """
 
     test_file: UnitTestFile
@@ -43,6 +44,7 @@ class Scenario:
     step_seconds: float
     world: Mapping[str, Any]
     looks: Mapping[str, tuple[float, ...]]
+    end_seconds: float
     written: Mapping[str, Any]
 
     @property
@@ -107,9 +109,12 @@ def _scenarios(path: Path, loaded: dict[Path, RuleFile]) -> Iterator[Scenario]:
     for test, written in zip(test_file.tests, content["tests"] or (), strict=True):
         _count_samples(written)
         looks: dict[str, list[float]] = {}
+        end = 0.0
         for case in test.cases:
+            at = _seconds(case.at, step, path, case.line)
+            end = max(end, at)
             if case.alert:
-                looks.setdefault(case.alert, []).append(_seconds(case.at, step, path, case.line))
+                looks.setdefault(case.alert, []).append(at)
         yield Scenario(
             test_file=test_file,
             rule_files=rule_files,
@@ -119,6 +124,7 @@ def _scenarios(path: Path, loaded: dict[Path, RuleFile]) -> Iterator[Scenario]:
             step_seconds=step,
             world={key: written[key] for key in _KEPT if written.get(key)},
             looks={alert: tuple(sorted(set(times))) for alert, times in looks.items()},
+            end_seconds=end,
             written=written,
         )
 

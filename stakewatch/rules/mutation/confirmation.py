@@ -119,7 +119,9 @@ def _parts(doubt: _Doubt, keys: Keys) -> Iterator[tuple[tuple[World, str], Part]
         if job in subject.untold or _must_run(world, subject.place):
             doubt.worlds.append(world)
         elif telling := _valued(world, subject.place):
-            yield job, part_of(subject, job, telling, keys, question="value")
+            part = part_of(subject, job, telling, keys, question="value")
+            if keys.recall_same(part) is None:
+                yield job, part
 
 
 def _compare(world: World, program: str, parts: Sequence[tuple[_Doubt, Part]], memory: Memory) -> int:

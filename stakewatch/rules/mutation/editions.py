@@ -12,10 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from stakewatch.promql import parse_duration, print_duration
 from stakewatch.rules.files import Rule, RuleFile
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, placed, rule_set
 from stakewatch.rules.mutation.memory import Memory, fingerprint
+from stakewatch.rules.mutation.trials import ever_recorded, recorded_otherwise
 from stakewatch.rules.questions import ask
 from stakewatch.rules.scenarios import Scenario
 from stakewatch.rules.twins import unaware_of
@@ -24,10 +24,6 @@ from stakewatch.rules.twins import unaware_of
 _Identity: TypeAlias = str
 
 _NEW, _OLD, _DIFFERS = "stakewatch_edition_new", "stakewatch_edition_old", "stakewatch_edition_differs"
-# What is not a number is the same as what is none, though it does not equal itself.
-_RECORDED_OTHERWISE = (
-    f"({_NEW} unless ({_NEW} == {_OLD} or ({_NEW} != {_NEW} and {_OLD} != {_OLD}))) or ({_OLD} unless {_NEW})"
-)
 _FIRED_OTHERWISE = " or ".join(
     f'(ALERTS{{alertname="{one}"}} unless ignoring (alertname) ALERTS{{alertname="{other}"}})'
     for one, other in ((_NEW, _OLD), (_OLD, _NEW))
@@ -111,11 +107,9 @@ def yields_the_same(scenario: Scenario, rules: RuleSet, place: Place, earlier: R
                 kept += _compared(rule, earlier) if one == place else []
             of_file.append(replace(group, rules=tuple(kept)))
         groups.append(of_file)
-    latest = _latest(scenario)
-    # The first step is part of it.
-    question = f"last_over_time({_DIFFERS}[{print_duration(latest + scenario.step_seconds)}])"
+    question = ever_recorded(scenario, _DIFFERS)
     with tempfile.TemporaryDirectory(prefix="stakewatch-") as folder:
-        reply = ask(Path(folder), scenario, groups, [(latest, question)], program)
+        reply = ask(Path(folder), scenario, groups, [question], program)
     # Where a rule cannot be evaluated, promtool answers nothing.
     return reply.samples == ((),)
 
@@ -156,15 +150,9 @@ def _compared(rule: Rule, earlier: Rule) -> Iterator[Rule]:
     for one, name in ((rule, _NEW), (earlier, _OLD)):
         bare = replace(_unaware(one), annotations=MappingProxyType({}))
         yield replace(bare, record=name) if one.alert is None else replace(bare, alert=name)
-    yield Rule(record=_DIFFERS, expression=_RECORDED_OTHERWISE if rule.alert is None else _FIRED_OTHERWISE)
+    otherwise = recorded_otherwise(_NEW, _OLD) if rule.alert is None else _FIRED_OTHERWISE
+    yield Rule(record=_DIFFERS, expression=otherwise)
 
 
 def _unaware(rule: Rule) -> Rule:
     return replace(rule, expression=unaware_of(rule.expression, f"{_NEW}|{_OLD}"))
-
-
-def _latest(scenario: Scenario) -> float:
-    """Return the last time (s) to which a test goes."""
-    cases = scenario.written.get("promql_expr_test") or ()
-    times = [parse_duration(str(case.get("eval_time", "0"))) for case in cases]
-    return max((*times, *(at for some in scenario.looks.values() for at in some)), default=0.0)

@@ -1,8 +1,7 @@
 """The measurement: which mutants of the rules the tests notice."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import Enum, auto
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stakewatch.bundle.checks import Finding
@@ -15,31 +14,12 @@ from stakewatch.rules.mutation.equivalents import Equivalent
 from stakewatch.rules.mutation.memory import Memory, combined
 from stakewatch.rules.mutation.mutants import Operator, mutants
 from stakewatch.rules.mutation.scoring import Mutation, Outcome
-from stakewatch.rules.mutation.subjects import (
-    MOST_AT_ONCE,
-    Keys,
-    Part,
-    Subject,
-    assign,
-    in_parallel,
-    notice_key,
-    part_of,
-)
-from stakewatch.rules.mutation.trials import run_trial
-from stakewatch.rules.mutation.worlds import World, find_worlds
-from stakewatch.rules.promtool import MAJORS
+from stakewatch.rules.mutation.subjects import Keys, Subject, assign
+from stakewatch.rules.mutation.trying import try_mutants
+from stakewatch.rules.mutation.worlds import find_worlds
 from stakewatch.rules.scenarios import Scenario, find_rule_files, find_scenarios
 
 _DEFAULT_STEP_SECONDS = 30.0
-
-
-class _Turn(Enum):
-    """In which order tests are asked about a mutant: one is enough that notices it."""
-
-    NOTICED_BEFORE = auto()
-    # Where the alert fires most mutants are noticed.
-    FIRES = auto()
-    SILENT = auto()
 
 
 def measure_mutation(
@@ -76,7 +56,7 @@ def measure_mutation(
     keys = Keys(memory, editions)
     stages = (
         notice_again(subjects, keys, memory, report),
-        _try(subjects, worlds, keys, memory, report),
+        try_mutants(subjects, worlds, keys, memory, report),
         confirm(subjects, keys, memory, report),
     )
     editions.keep(rule_file for one in scenarios for rule_file in one.rule_files)
@@ -119,85 +99,6 @@ def _subjects(
                 for one in made
             ]
     return found
-
-
-def _try(
-    subjects: Sequence[Subject],
-    worlds: Sequence[World],
-    keys: Keys,
-    memory: Memory,
-    report: Callable[[str, int, int], None],
-) -> tuple[int, int]:
-    """Try mutants beside the rules until a test notices; return how many answers were new and remembered."""
-    jobs: dict[tuple[World, str, _Turn], list[Part]] = {}
-    remembered = 0
-    for subject in subjects:
-        parts: Iterable[tuple[tuple[World, str], Part]] = _parts(subject, keys)
-        # What is known of the rules as they are may be enough, and is found at once.
-        for recall in (keys.recall_now, keys.recall_earlier):
-            unknown = []
-            for job, part in parts:
-                answer = recall(part.key) if subject.is_open(job[1]) else None
-                if answer is None:
-                    unknown.append((job, part))
-                    continue
-                remembered += 1
-                if answer:
-                    subject.noticed.add(job[1])
-            parts = unknown
-        for (world, program), part in parts:
-            if subject.is_open(program):
-                turn = _turn(part, world, program, memory)
-                jobs.setdefault((world, program, turn), []).append(part)
-    # The newer major first, its answer may suffice.
-    in_order = [
-        asking
-        for turn in _Turn
-        for program in MAJORS
-        for world in worlds
-        if (asking := (world, program, turn)) in jobs
-    ]
-    asked = in_parallel(
-        in_order,
-        lambda job: _run(job[0], job[1], jobs[job], memory),
-        lambda done: report("mutants", done, len(in_order)),
-    )
-    return asked, remembered
-
-
-def _parts(subject: Subject, keys: Keys) -> Iterator[tuple[tuple[World, str], Part]]:
-    """Yield the mutant in each test that can notice it, with the major to ask, while it is worth asking."""
-    for world in subject.worlds:
-        telling = world.telling(world.rules.downstream(subject.place))
-        for program in subject.asked.intersection(world.programs) if telling else ():
-            if subject.is_open(program):
-                yield (world, program), part_of(subject, (world, program), telling, keys, question="trial")
-
-
-def _turn(part: Part, world: World, program: str, memory: Memory) -> _Turn:
-    if memory.get(notice_key("notice", part.subject, program, world)):
-        return _Turn.NOTICED_BEFORE
-    return _Turn.FIRES if world.expects(part.candidate.telling) else _Turn.SILENT
-
-
-def _run(world: World, program: str, parts: Sequence[Part], memory: Memory) -> int:
-    """Ask one test about the mutants that no test has noticed yet; return how many those were."""
-    left = [part for part in parts if part.subject.is_open(program)]
-    for first in range(0, len(left), MOST_AT_ONCE):
-        some = left[first : first + MOST_AT_ONCE]
-        trial = run_trial(world.scenario, world.rules, [part.candidate for part in some], program)
-        if trial.problem is not None:
-            # This test cannot be asked about many at once: it is run on what no other test notices.
-            for part in some:
-                part.subject.untold.append((world, program))
-            continue
-        for number in trial.noticed:
-            some[number].subject.noticed.add(program)
-        noticed = {
-            notice_key("notice", some[number].subject, program, world): True for number in trial.noticed
-        }
-        memory.put({part.key.now: number in trial.noticed for number, part in enumerate(some)} | noticed)
-    return len(left)
 
 
 def _outcome(subject: Subject, listed: Mapping[tuple[str, str], Equivalent]) -> Outcome:

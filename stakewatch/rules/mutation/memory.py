@@ -12,7 +12,7 @@ from stakewatch.errors import InputError, StakewatchError
 from stakewatch.programs.workshop import user_cache
 
 # What an answer means; a change of the meaning makes old answers strangers.
-_MEANING = 2
+_MEANING = 3
 _MOST_ANSWERS = 500_000
 _MOST_EDITIONS = 3
 # The form of a database file: its first bytes, and the number of the program that it belongs to.

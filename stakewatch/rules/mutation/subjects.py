@@ -18,6 +18,8 @@ from stakewatch.rules.mutation.worlds import World
 
 # How many mutants stand beside the rules in one run: more would cost memory and save nothing.
 MOST_AT_ONCE = 400
+# How many rules a mutant must have an effect on to make it worth asking first whether it has any.
+_WIDE = 4
 
 Job = TypeVar("Job")
 
@@ -57,13 +59,20 @@ class Key:
     earlier: Callable[[], Iterator[str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
-    """A mutant in one run, and what its answer is remembered by."""
+    """A mutant in one test, asked by one major, and what its answer is remembered by.
+
+    `same` makes what it is remembered by whether it records the same as the rule; None where that is not
+    quicker to ask.
+    """
 
     subject: Subject
+    world: World
+    program: str
     candidate: Candidate
     key: Key
+    same: Callable[[], Key] | None
 
 
 @dataclass
@@ -113,15 +122,23 @@ class Keys:
 
     def recall(self, key: Key) -> bool | None:
         """Return what is remembered, None where nothing is."""
-        answer = self.recall_now(key)
-        return answer if answer is not None else self.recall_earlier(key)
+        answer = self.memory.get(key.now)
+        return answer if answer is not None else self._recall_earlier(key)
 
-    def recall_now(self, key: Key) -> bool | None:
+    def recall_now(self, part: Part) -> bool | None:
         """Return what is remembered of the rules as they are."""
-        return self.memory.get(key.now)
+        return self.memory.get(part.key.now)
 
-    def recall_earlier(self, key: Key) -> bool | None:
-        """Return what is remembered of the rules as they were."""
+    def recall_earlier(self, part: Part) -> bool | None:
+        """Return what is remembered of the rules as they were, where that holds still."""
+        return self._recall_earlier(part.key)
+
+    def recall_same(self, part: Part) -> bool | None:
+        """Return False where the mutant records the same as the rule, so that nobody can notice it."""
+        is_same = part.same is not None and self.recall(part.same())
+        return False if is_same else None
+
+    def _recall_earlier(self, key: Key) -> bool | None:
         for earlier in key.earlier():
             answer = self.memory.get(earlier)
             if answer is not None:
@@ -177,33 +194,39 @@ def part_of(
     """
     world, program = job
     place, changed = subject.place, subject.mutant.rule
+    version = world.versions[program]
     below = world.rules.downstream(place)
-    key = keys.key(
+
+    def key(alerts: frozenset[Place], what: str, given: str) -> Key:
+        return keys.key(
+            world,
+            program,
+            lambda rules: rules.decisive(alerts, [changed]),
+            # Nothing that stands beside the rules has an effect on what reads the ALERTS series.
+            lambda rules: rules.downstream(place),
+            lambda of_rules: combined((what, combined((of_rules, subject.key, given)), program, version)),
+        )
+
+    wanted = below & world.rules.decisive(telling)
+    until = f"{world.given} {world.scenario.end_seconds}"
+    return Part(
+        subject,
         world,
         program,
-        lambda rules: rules.decisive(telling, [changed]),
-        # Nothing that stands beside the rules has an effect on what reads the ALERTS series.
-        lambda rules: rules.downstream(place),
-        lambda of_rules: combined(
-            (
-                question,
-                combined((of_rules, subject.key, world.given)),
-                program,
-                world.versions[program],
-            )
-        ),
+        Candidate(subject.mutant, place, wanted, telling),
+        key(telling, question, world.given),
+        (lambda: key(frozenset({place}), "same", until)) if len(wanted) >= _WIDE else None,
     )
-    wanted = below & world.rules.decisive(telling)
-    return Part(subject, Candidate(subject.mutant, place, wanted, telling), key)
 
 
-def notice_key(how: str, subject: Subject, program: str, world: World | None = None) -> str:
-    """Return what it is remembered by that a mutant was noticed, by some test or by this one.
+def notice_key(how: str, subject: Subject, program: str, world: World | None = None, alert: str = "") -> str:
+    """Return what it is remembered by that a mutant was noticed: by some test, this one, this alert in it.
 
     It holds whatever the rule and the test said then, so it only tells whom to ask first after an edit.
     """
     test = (world.scenario.test_file.path.name, world.scenario.title) if world is not None else ()
-    return fingerprint(how, subject.rule.name, subject.mutant.change, *test, program)
+    by = (alert,) if alert else ()
+    return fingerprint(how, subject.rule.name, subject.mutant.change, *test, program, *by)
 
 
 def in_parallel(jobs: Sequence[Job], function: Callable[[Job], int], report: Callable[[int], None]) -> int:

@@ -4,13 +4,14 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+from stakewatch.promql import print_duration
 from stakewatch.rules.files import Group, Rule
-from stakewatch.rules.mutation.dependencies import Place, RuleSet, copies, placed
+from stakewatch.rules.mutation.dependencies import Place, RuleSet, copies, placed, read_names, renamed
 from stakewatch.rules.mutation.mutants import Mutant, Operator
 from stakewatch.rules.questions import Labels, Reply, ask, identity, run_tests
 from stakewatch.rules.scenarios import Scenario
@@ -21,7 +22,7 @@ _PATTERN = f"{_PREFIX}.*"
 _FIRING = f'ALERTS{{alertname=~"{_PATTERN}", alertstate="firing"}}'
 _VALUES = f'{{__name__=~"{_PATTERN}:value"}}'
 _PLAIN, _NOBODY = -1, -2
-_COPY = re.compile(rf"{_PREFIX}(?P<number>\d+|plain)_\d+(?::record|:value)?")
+_COPY = re.compile(rf"{_PREFIX}(?P<number>\d+|plain)_\d+(?::record|:value|:differs)?")
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,57 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Trial:
-    """Which candidates the scenario noticed, by their position; `problem` says why it could not be run."""
+    """Which candidates the scenario noticed, by their position; `problem` says why it could not be run.
+
+    `by` has the alert that fired otherwise, of several the one that depends on the fewest rules.
+    """
 
     noticed: frozenset[int] = frozenset()
+    by: Mapping[int, Place] = field(default_factory=lambda: MappingProxyType({}))
     problem: str | None = None
+
+
+def run_difference_trial(
+    scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate], program: str
+) -> Trial:
+    """Run a scenario with changed recording rules beside the real ones; return which ever record otherwise.
+
+    Of what records the same at every step nothing else in the test can differ. One that cannot be evaluated
+    differs too. Raises StakewatchError when promtool is missing.
+    """
+    beside: dict[Place, list[Rule]] = {}
+    for number, place in enumerate(sorted({one.place for one in candidates})):
+        plain = replace(rules.rules[place], record=f"{_PREFIX}plain_{number}:record")
+        beside[place] = [plain]
+    for number, candidate in enumerate(candidates):
+        changed = replace(candidate.mutant.rule, record=f"{_PREFIX}{number}_0:record")
+        plain, *_ = beside[candidate.place]
+        # One sample is enough to know.
+        otherwise = f"count({recorded_otherwise(changed.name, plain.name)})"
+        differs = Rule(record=f"{_PREFIX}{number}_0:differs", expression=otherwise)
+        beside[candidate.place] += [changed, differs]
+    needed = rules.decisive((), (one.mutant.rule for one in candidates), beside)
+    groups = partial(_groups, scenario, beside, needed)
+    reply, broken = _asked(scenario, groups, [ever_recorded(scenario, f"{_PREFIX}.*:differs")], program)
+    if reply.samples is None:
+        return Trial(problem=reply.said)
+    (samples,) = reply.samples
+    found = (_COPY.fullmatch(sample.labels["__name__"]) for sample in samples)
+    return Trial(noticed=broken | {int(copy["number"]) for copy in found if copy})
+
+
+def recorded_otherwise(one: str, other: str) -> str:
+    """Return an expression that yields something where two recorded series differ in labels or values."""
+    # What is not a number is the same as what is none, though it does not equal itself.
+    same = f"{one} == {other} or ({one} != {one} and {other} != {other})"
+    return f"({one} unless ({same})) or ({other} unless {one})"
+
+
+def ever_recorded(scenario: Scenario, pattern: str) -> tuple[float, str]:
+    """Return the time (s) and the expression to ask for series of which a test has a sample at any step."""
+    # A range leaves out where it begins, and the first step is to be part of it.
+    span = print_duration(scenario.end_seconds + scenario.step_seconds)
+    return scenario.end_seconds, f'last_over_time({{__name__=~"{pattern}"}}[{span}])'
 
 
 def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate], program: str) -> Trial:
@@ -51,6 +99,7 @@ def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate
     """
     telling = _telling(candidates)
     beside, watched = _beside(rules, candidates, telling)
+    scenario = _with_given_records(scenario, rules, beside)
     times = _times(scenario, rules, telling)
     needed = rules.decisive(telling, (one.mutant.rule for one in candidates), beside)
     groups = partial(_groups, scenario, beside, needed)
@@ -63,17 +112,19 @@ def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate
             key = (at, *watched[sample.labels["alertname"]])
             firing.setdefault(key, Counter())[identity(sample.labels)] += 1
     nothing: Counter[Labels] = Counter()
-    noticed = set(broken)
+    by: dict[int, Place] = {}
     for number, candidate in enumerate(candidates):
         # promtool compares every annotation of what fires, so a test in which it fires notices a missing one.
         other = _NOBODY if candidate.mutant.operator is Operator.ANNOTATION else number
-        if any(
-            firing.get((at, other, place), nothing) != firing.get((at, _PLAIN, place), nothing)
+        differing = [
+            place
             for place in candidate.telling
             for at in scenario.looks[rules.rules[place].name]
-        ):
-            noticed.add(number)
-    return Trial(noticed=frozenset(noticed))
+            if firing.get((at, other, place), nothing) != firing.get((at, _PLAIN, place), nothing)
+        ]
+        if differing:
+            by[number] = min(differing, key=lambda place: (len(rules.upstream(place)), place))
+    return Trial(noticed=broken | by.keys(), by=by)
 
 
 def run_value_trial(
@@ -87,6 +138,7 @@ def run_value_trial(
     """
     telling = _telling(candidates)
     alerts, watched = _beside(rules, candidates, telling)
+    scenario = _with_given_records(scenario, rules, alerts)
     beside = {place: [_valued(rule) for rule in some] for place, some in alerts.items()}
     times = _times(scenario, rules, telling)
     needed = rules.decisive(telling, (one.mutant.rule for one in candidates), beside)
@@ -151,6 +203,26 @@ def _beside(
             if rule.alert is not None:
                 watched[rule.alert] = (number, place)
     return beside, watched
+
+
+def _with_given_records(
+    scenario: Scenario, rules: RuleSet, beside: Mapping[Place, Sequence[Rule]]
+) -> Scenario:
+    """Return the scenario with what it gives of recorded series given of their copies too."""
+    copied: dict[str, set[str]] = {}
+    for place, some in beside.items():
+        record = rules.rules[place].record
+        if record is not None:
+            copied.setdefault(record, set()).update(rule.name for rule in some)
+    series = scenario.world.get("input_series") or ()
+    more = [
+        {**one, "series": renamed(text, {record: name})}
+        for one in series
+        for record in copied
+        if record in (text := str(one.get("series", ""))) and record in read_names(text)
+        for name in sorted(copied[record])
+    ]
+    return replace(scenario, world={**scenario.world, "input_series": [*series, *more]}) if more else scenario
 
 
 def _asked(

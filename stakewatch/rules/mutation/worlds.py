@@ -98,7 +98,6 @@ def _paths(scenario: Scenario) -> tuple[Path, ...]:
 def _world(
     scenario: Scenario, rules: RuleSet, programs: tuple[str, ...], versions: Mapping[str, str]
 ) -> World:
-    latest = max((at for times in scenario.looks.values() for at in times), default=0.0)
     series = scenario.world.get("input_series") or ()
     order = list(scenario.test_file.group_eval_order)
     return World(
@@ -109,7 +108,7 @@ def _world(
         given=fingerprint(scenario.world, scenario.looks, scenario.step_seconds, order),
         written=_written(scenario),
         fires=scenario.fires,
-        cost=int(latest / scenario.step_seconds + 1) * (len(series) + 1),
+        cost=int(scenario.end_seconds / scenario.step_seconds + 1) * (len(series) + 1),
     )
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from stakewatch.cli.mutate import command
 from stakewatch.rules.files import Group, Rule
-from stakewatch.rules.mutation import baseline, confirmation, measurement
+from stakewatch.rules.mutation import baseline, confirmation, trying
 from stakewatch.rules.mutation.dependencies import Place, RuleSet
 from stakewatch.rules.mutation.equivalents import load_equivalents
 from stakewatch.rules.mutation.measurement import measure_mutation
@@ -275,7 +275,7 @@ def test_after_an_edit_what_a_test_noticed_alone_is_asked_alone(
         asked.extend(one.mutant.change for one in candidates)
         return run_trial(scenario, rules, candidates, program)
 
-    monkeypatch.setattr(measurement, "run_trial", noted)
+    monkeypatch.setattr(trying, "run_trial", noted)
     memory = Memory(folder / "memory.sqlite")
     first = measured(folder, memory)
     # The alert fires as it did, its text shows another value.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stakewatch.rules.files import Group, Rule
-from stakewatch.rules.mutation import baseline, confirmation, measurement
+from stakewatch.rules.mutation import baseline, confirmation, measurement, trying
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, rule_set
 from stakewatch.rules.mutation.editions import yields_the_same
 from stakewatch.rules.mutation.measurement import measure_mutation
@@ -99,7 +99,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         noted.add(changed.name)
         return fails(scenario, place, changed, program)
 
-    monkeypatch.setattr(measurement, "run_trial", tried)
+    monkeypatch.setattr(trying, "run_trial", tried)
     monkeypatch.setattr(confirmation, "run_value_trial", valued)
     monkeypatch.setattr(confirmation, "fails", alone)
     return noted
