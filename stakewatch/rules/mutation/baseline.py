@@ -89,8 +89,8 @@ def _carry_over(
         key = combined((one.key, *program))
         if memory.get(key) is not None:
             continue
-        # Editions have no texts for people: of an alert that shows some, nothing is carried over.
-        for instead in editions.instead(one.scenario, rules, program[0], one.decisive):
+        # Editions have no texts for people, so of what shows some nothing could be carried over.
+        for instead in editions.instead(one.scenario, rules, program[0], one.decisive - one.shown):
             decisive = rules.replaced(instead).decisive(one.places)
             text = _text(one.scenario, decisive, one.shown, instead)
             if memory.get(combined((combined((one.said, text)), *program))):

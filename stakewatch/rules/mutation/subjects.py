@@ -186,11 +186,17 @@ def _assigned(place: Place, worlds: Sequence[World]) -> tuple[list[World], set[s
 
 
 def part_of(
-    subject: Subject, job: tuple[World, str], telling: frozenset[Place], keys: Keys, *, question: str
+    subject: Subject,
+    job: tuple[World, str],
+    telling: frozenset[Place],
+    keys: Keys,
+    *,
+    question: str,
+    at: float | None = None,
 ) -> Part:
     """Return a mutant as it stands in a run of a test by a major, about what these alerts do.
 
-    `question` names what is asked.
+    `question` names what is asked, with `at` (s) only of then.
     """
     world, program = job
     place, changed = subject.place, subject.mutant.rule
@@ -213,20 +219,21 @@ def part_of(
         subject,
         world,
         program,
-        Candidate(subject.mutant, place, wanted, telling),
-        key(telling, question, world.given),
-        (lambda: key(frozenset({place}), "same", until)) if len(wanted) >= _WIDE else None,
+        Candidate(subject.mutant, place, wanted, telling, at),
+        key(telling, question if at is None else f"{question} at {at}", world.given),
+        (lambda: key(frozenset({place}), "same", until)) if len(wanted) >= _WIDE and at is None else None,
     )
 
 
-def notice_key(how: str, subject: Subject, program: str, world: World | None = None, alert: str = "") -> str:
-    """Return what it is remembered by that a mutant was noticed: by some test, this one, this alert in it.
+def notice_key(
+    how: str, subject: Subject, program: str, world: World | None = None, by: tuple[str, float] | None = None
+) -> str:
+    """Return what it is remembered by that a mutant was noticed: by some test, this one, an alert at a time.
 
     It holds whatever the rule and the test said then, so it only tells whom to ask first after an edit.
     """
     test = (world.scenario.test_file.path.name, world.scenario.title) if world is not None else ()
-    by = (alert,) if alert else ()
-    return fingerprint(how, subject.rule.name, subject.mutant.change, *test, program, *by)
+    return fingerprint(how, subject.rule.name, subject.mutant.change, *test, program, *(by or ()))
 
 
 def in_parallel(jobs: Sequence[Job], function: Callable[[Job], int], report: Callable[[int], None]) -> int:

@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,23 +27,34 @@ _COPY = re.compile(rf"{_PREFIX}(?P<number>\d+|plain)_\d+(?::record|:value|:diffe
 
 @dataclass(frozen=True)
 class Candidate:
-    """A mutant in one scenario: the place of its rule, the rules below to copy, the alerts that can tell."""
+    """A mutant in one scenario: the place of its rule, the rules below to copy, the alerts that can tell.
+
+    With `at` (s) they are looked at only then, else whenever the scenario does.
+    """
 
     mutant: Mutant
     place: Place
     wanted: frozenset[Place]
     telling: frozenset[Place]
+    at: float | None = None
+
+    def looks(self, scenario: Scenario, rules: RuleSet) -> Iterator[tuple[float, Place]]:
+        """Yield when to look at which alert."""
+        for place in self.telling:
+            for at in scenario.looks[rules.rules[place].name]:
+                if self.at is None or at == self.at:
+                    yield at, place
 
 
 @dataclass(frozen=True)
 class Trial:
     """Which candidates the scenario noticed, by their position; `problem` says why it could not be run.
 
-    `by` has the alert that fired otherwise, of several the one that depends on the fewest rules.
+    `by` has an alert that fired otherwise, and when (s): of several what is the quickest to ask.
     """
 
     noticed: frozenset[int] = frozenset()
-    by: Mapping[int, Place] = field(default_factory=lambda: MappingProxyType({}))
+    by: Mapping[int, tuple[Place, float]] = field(default_factory=lambda: MappingProxyType({}))
     problem: str | None = None
 
 
@@ -100,7 +111,7 @@ def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate
     telling = _telling(candidates)
     beside, watched = _beside(rules, candidates, telling)
     scenario = _with_given_records(scenario, rules, beside)
-    times = _times(scenario, rules, telling)
+    times = _times(scenario, rules, candidates)
     needed = rules.decisive(telling, (one.mutant.rule for one in candidates), beside)
     groups = partial(_groups, scenario, beside, needed)
     reply, broken = _asked(scenario, groups, [(at, _FIRING) for at in times], program)
@@ -112,18 +123,17 @@ def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate
             key = (at, *watched[sample.labels["alertname"]])
             firing.setdefault(key, Counter())[identity(sample.labels)] += 1
     nothing: Counter[Labels] = Counter()
-    by: dict[int, Place] = {}
+    by: dict[int, tuple[Place, float]] = {}
     for number, candidate in enumerate(candidates):
         # promtool compares every annotation of what fires, so a test in which it fires notices a missing one.
         other = _NOBODY if candidate.mutant.operator is Operator.ANNOTATION else number
         differing = [
-            place
-            for place in candidate.telling
-            for at in scenario.looks[rules.rules[place].name]
+            (place, at)
+            for at, place in candidate.looks(scenario, rules)
             if firing.get((at, other, place), nothing) != firing.get((at, _PLAIN, place), nothing)
         ]
         if differing:
-            by[number] = min(differing, key=lambda place: (len(rules.upstream(place)), place))
+            by[number] = min(differing, key=lambda found: (found[1] * len(rules.upstream(found[0])), found))
     return Trial(noticed=broken | by.keys(), by=by)
 
 
@@ -140,7 +150,7 @@ def run_value_trial(
     alerts, watched = _beside(rules, candidates, telling)
     scenario = _with_given_records(scenario, rules, alerts)
     beside = {place: [_valued(rule) for rule in some] for place, some in alerts.items()}
-    times = _times(scenario, rules, telling)
+    times = _times(scenario, rules, candidates)
     needed = rules.decisive(telling, (one.mutant.rule for one in candidates), beside)
     groups = partial(_groups, scenario, beside, needed)
     reply, broken = _asked(scenario, groups, [(at, _VALUES) for at in times], program)
@@ -154,8 +164,7 @@ def run_value_trial(
     differing = {
         number
         for number, candidate in enumerate(candidates)
-        for place in candidate.telling
-        for at in scenario.looks[rules.rules[place].name]
+        for at, place in candidate.looks(scenario, rules)
         if values.get((at, number, place)) != values.get((at, _PLAIN, place))
     }
     return Trial(noticed=frozenset(differing | broken))
@@ -165,8 +174,8 @@ def _telling(candidates: Sequence[Candidate]) -> list[Place]:
     return sorted({place for one in candidates for place in one.telling})
 
 
-def _times(scenario: Scenario, rules: RuleSet, telling: Sequence[Place]) -> list[float]:
-    return sorted({at for place in telling for at in scenario.looks[rules.rules[place].name]})
+def _times(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate]) -> list[float]:
+    return sorted({at for one in candidates for at, _ in one.looks(scenario, rules)})
 
 
 def _valued(rule: Rule) -> Rule:

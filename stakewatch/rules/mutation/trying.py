@@ -1,7 +1,6 @@
 """Trying: many mutants beside the rules in one run of a test, until one test has noticed each."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import Enum, auto
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -20,18 +19,11 @@ from stakewatch.rules.mutation.worlds import World
 from stakewatch.rules.promtool import MAJORS
 
 _NOTICE = "notice"
+# How many mutants that were noticed before stand in one run: few, so that all processors have some.
+_PIECE = 12
 
-
-class _Turn(Enum):
-    """In which order tests are asked about a mutant: one is enough that notices it."""
-
-    NOTICED_BEFORE = auto()
-    # Where the alert fires most mutants are noticed.
-    FIRES = auto()
-    SILENT = auto()
-
-
-_Job: TypeAlias = tuple[World, str, _Turn]
+# What to ask at once: a test, a major, and the mutants.
+_Job: TypeAlias = tuple[World, str, Sequence[Part]]
 
 
 def try_mutants(
@@ -45,26 +37,65 @@ def try_mutants(
 
     Raises StakewatchError when promtool is missing.
     """
-    jobs: dict[_Job, list[Part]] = {}
+    noticed: dict[tuple[Subject, str], Part] = {}
+    left: dict[tuple[World, str, bool], list[Part]] = {}
     remembered = 0
     for subject in subjects:
         parts, known = _unknown(subject, keys)
         remembered += known
         for part in parts:
-            for turn, one in _turns(part, keys, memory) if subject.is_open(part.program) else ():
-                jobs.setdefault((part.world, part.program, turn), []).append(one)
+            if not subject.is_open(part.program):
+                continue
+            before = _noticed_before(part, keys, memory)
+            if before is not None and keys.recall(before.key):
+                remembered += 1
+                subject.noticed.add(part.program)
+                continue
+            if before is not None:
+                known_best = noticed.get((subject, part.program), before)
+                noticed[subject, part.program] = min(before, known_best, key=_effort)
+            fires = bool(part.world.expects(part.candidate.telling))
+            left.setdefault((part.world, part.program, fires), []).append(part)
     asked = ended = 0
-    # One turn after the other, the newer major first: its answer may suffice.
-    for turn in _Turn:
-        for program in MAJORS:
-            some = [asking for world in worlds if (asking := (world, program, turn)) in jobs]
-            asked += in_parallel(
-                some,
-                lambda job: _run(*job, jobs[job], memory),
-                partial(_report, report, ended, len(jobs)),
-            )
-            ended += len(some)
+    rounds = list(_rounds(worlds, noticed, left))
+    for jobs in rounds:
+        asked += in_parallel(
+            jobs, lambda job: _run(*job, memory), partial(_report, report, ended, sum(map(len, rounds)))
+        )
+        ended += len(jobs)
     return asked, remembered
+
+
+def _rounds(
+    worlds: Sequence[World],
+    noticed: Mapping[tuple[Subject, str], Part],
+    left: Mapping[tuple[World, str, bool], Sequence[Part]],
+) -> Iterator[list[_Job]]:
+    """Yield what to ask at the same time: after each round many mutants need not be asked about any more.
+
+    The test that noticed before mostly does again, and where an alert fires most mutants are noticed. Of the
+    majors the newer is first: its answer may suffice.
+    """
+    for program in MAJORS:
+        jobs: list[_Job] = []
+        for world in worlds:
+            parts = [one for one in noticed.values() if (one.world, one.program) == (world, program)]
+            # Those that are looked at early need no more than the beginning of the test.
+            parts.sort(key=lambda part: part.candidate.at or 0.0)
+            jobs += [(world, program, piece) for piece in _batches(parts, _PIECE)]
+        yield jobs
+    for fires in (True, False):
+        for program in MAJORS:
+            yield [
+                (world, program, left[world, program, fires])
+                for world in worlds
+                if (world, program, fires) in left
+            ]
+
+
+def _effort(part: Part) -> float:
+    """Return how much there is to evaluate."""
+    return (part.candidate.at or 0.0) / part.world.scenario.step_seconds * (len(part.candidate.wanted) + 1)
 
 
 def _report(report: Callable[[str, int, int], None], ended: int, of: int, done: int) -> None:
@@ -100,40 +131,24 @@ def _parts(subject: Subject, keys: Keys) -> Iterator[Part]:
                 yield part_of(subject, (world, program), telling, keys, question="trial")
 
 
-def _turns(part: Part, keys: Keys, memory: Memory) -> Iterator[tuple[_Turn, Part]]:
-    """Yield when to ask a test about a mutant, and about what.
-
-    By the alert by which it noticed before it mostly does again; else it is asked about all when others are.
-    """
-    before = _noticed_before(part, keys, memory)
-    if before is not None and keys.recall(before.key):
-        part.subject.noticed.add(part.program)
-        return
-    if before is not None:
-        yield _Turn.NOTICED_BEFORE, before
-    yield _Turn.FIRES if part.world.expects(part.candidate.telling) else _Turn.SILENT, part
-
-
 def _noticed_before(part: Part, keys: Keys, memory: Memory) -> Part | None:
     """Return what to ask about the alert by which a test noticed the mutant in an earlier run, if it did."""
     subject, job = part.subject, (part.world, part.program)
-    rules = part.world.rules.rules
-    for place in part.candidate.telling:
-        if memory.get(notice_key(_NOTICE, subject, part.program, part.world, rules[place].name)):
-            return part_of(subject, job, frozenset({place}), keys, question="trial")
+    rules = part.world.rules
+    for at, place in part.candidate.looks(part.world.scenario, rules):
+        by = rules.rules[place].name, at
+        if memory.get(notice_key(_NOTICE, subject, part.program, part.world, by)):
+            return part_of(subject, job, frozenset({place}), keys, question="trial", at=at)
     return None
 
 
-def _run(world: World, program: str, turn: _Turn, parts: Sequence[Part], memory: Memory) -> int:
+def _run(world: World, program: str, parts: Sequence[Part], memory: Memory) -> int:
     """Ask one test about the mutants that no test has noticed yet; return how many answers it gave."""
     left = [part for part in parts if part.subject.is_open(program)]
-    asked = 0
-    if turn is not _Turn.NOTICED_BEFORE:
-        wide = [part for part in left if part.same is not None]
-        same = _same(world, program, wide, memory)
-        left = [part for part in left if part not in same]
-        asked = len(wide)
-    for some in _batches(left):
+    wide = [part for part in left if part.same is not None]
+    same = _same(world, program, wide, memory)
+    left = [part for part in left if part not in same]
+    for some in _batches(left, MOST_AT_ONCE):
         trial = run_trial(world.scenario, world.rules, [part.candidate for part in some], program)
         if trial.problem is not None:
             # This test cannot be asked about many at once: it is run on what no other test notices.
@@ -143,17 +158,17 @@ def _run(world: World, program: str, turn: _Turn, parts: Sequence[Part], memory:
         answers = {part.key.now: number in trial.noticed for number, part in enumerate(some)}
         for number in trial.noticed:
             some[number].subject.noticed.add(program)
-        for number, place in trial.by.items():
-            alert = world.rules.rules[place].name
-            answers[notice_key(_NOTICE, some[number].subject, program, world, alert)] = True
+        for number, (place, at) in trial.by.items():
+            by = world.rules.rules[place].name, at
+            answers[notice_key(_NOTICE, some[number].subject, program, world, by)] = True
         memory.put(answers)
-    return asked + len(left)
+    return len(wide) + len(left)
 
 
 def _same(world: World, program: str, parts: Sequence[Part], memory: Memory) -> set[Part]:
     """Return the mutants that record what the rule does at every step of a test: all else is the same too."""
     found: set[Part] = set()
-    for some in _batches(parts):
+    for some in _batches(parts, MOST_AT_ONCE):
         candidates = [part.candidate for part in some]
         trial = run_difference_trial(world.scenario, world.rules, candidates, program)
         if trial.problem is not None:
@@ -164,6 +179,6 @@ def _same(world: World, program: str, parts: Sequence[Part], memory: Memory) -> 
     return found
 
 
-def _batches(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
-    for first in range(0, len(parts), MOST_AT_ONCE):
-        yield parts[first : first + MOST_AT_ONCE]
+def _batches(parts: Sequence[Part], most: int) -> Iterator[Sequence[Part]]:
+    for first in range(0, len(parts), most):
+        yield parts[first : first + most]

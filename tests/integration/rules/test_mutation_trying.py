@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stakewatch.rules.mutation import trying
-from stakewatch.rules.mutation.dependencies import RuleSet, rule_set
+from stakewatch.rules.files import Rule
+from stakewatch.rules.mutation import editions, trying
+from stakewatch.rules.mutation.dependencies import Place, RuleSet, rule_set
+from stakewatch.rules.mutation.editions import yields_the_same
 from stakewatch.rules.mutation.measurement import measure_mutation
 from stakewatch.rules.mutation.memory import Memory
 from stakewatch.rules.mutation.mutants import Mutant, Operator
@@ -45,6 +47,9 @@ tests:
 """
 
 
+MORE = "number: 100 -> 110"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
@@ -58,10 +63,12 @@ class Asked:
     def __init__(self) -> None:
         self.same: list[str] = []
         self.alerts: list[tuple[str, frozenset[str]]] = []
+        self.times: set[float | None] = set()
 
     def clear(self) -> None:
         self.same.clear()
         self.alerts.clear()
+        self.times.clear()
 
 
 @pytest.fixture
@@ -79,6 +86,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
             (one.mutant.change, frozenset(rules.rules[place].name for place in one.telling))
             for one in candidates
         ]
+        noted.times |= {one.at for one in candidates if one.mutant.change == MORE}
         return run_trial(scenario, rules, candidates, program)
 
     monkeypatch.setattr(trying, "run_difference_trial", whether_same)
@@ -130,8 +138,8 @@ def test_a_record_that_stays_the_same_is_not_tried_on_the_alerts(folder: Path, a
     same = "number: 0.9 -> 0.99"
     assert same in asked.same
     assert same not in {change for change, _ in asked.alerts}
-    assert "number: 100 -> 110" in asked.same
-    assert "number: 100 -> 110" in {change for change, _ in asked.alerts}
+    assert MORE in asked.same
+    assert MORE in {change for change, _ in asked.alerts}
     assert not answers(first)["load:capped", same]
     asked.clear()
     # What reads the record has no say in what it is.
@@ -142,24 +150,24 @@ def test_a_record_that_stays_the_same_is_not_tried_on_the_alerts(folder: Path, a
     assert answers(second) == answers(measured(folder, Memory(None)))
 
 
-def test_the_alert_that_noticed_before_is_asked_alone(folder: Path, asked: Asked) -> None:
+def test_the_alert_that_noticed_before_is_asked_alone_and_of_then(folder: Path, asked: Asked) -> None:
     memory = Memory(folder / "memory.sqlite")
     measured(folder, memory)
-    more = "number: 100 -> 110"
-    assert (more, frozenset({"Busy", "Idle", "Odd"})) in asked.alerts
+    assert (MORE, frozenset({"Busy", "Idle", "Odd"})) in asked.alerts
     asked.clear()
     edit(folder, "load:percent > 50", "load:percent > (50)")
     second = measured(folder, memory)
-    assert answers(second)["load:percent", more]
-    assert [alerts for change, alerts in asked.alerts if change == more] == [{"Odd"}]
+    assert answers(second)["load:percent", MORE]
+    assert [alerts for change, alerts in asked.alerts if change == MORE] == [{"Odd"}]
+    assert asked.times == {0.0}
     asked.clear()
     assert measured(folder, memory).asked == 0
     # Where it notices no more, all others are asked.
     edit(folder, "load:percent > 40 < 45", "load:percent > 4000")
     (folder / "rules.test.yaml").write_text(TESTS.replace("0.05x6", "0.095x6"), encoding="utf-8")
     third = measured(folder, memory)
-    assert next(alerts for change, alerts in asked.alerts if change == more) == {"Odd"}
-    assert answers(third)["load:percent", more]
+    assert next(alerts for change, alerts in asked.alerts if change == MORE) == {"Odd"}
+    assert answers(third)["load:percent", MORE]
     assert answers(third) == answers(measured(folder, Memory(None)))
 
 
@@ -190,5 +198,40 @@ tests:
     (tmp_path / "rules.yaml").write_text(rules, encoding="utf-8")
     (tmp_path / "rules.test.yaml").write_text(tests, encoding="utf-8")
     mutation = measured(tmp_path, Memory(None))
-    # With other labels matched the record would still not be recorded, and what is given is there all the same.
+    # However it is matched nothing is recorded, and what is given is there all the same.
     assert not answers(mutation)["load:share", "grouping: on (instance) -> on ()"]
+
+
+def test_an_alert_that_nobody_reads_is_not_compared_with_what_it_was(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+
+    def noted(scenario: Scenario, rules: RuleSet, place: Place, earlier: Rule, program: str) -> bool:
+        compared.append(earlier.name)
+        return yields_the_same(scenario, rules, place, earlier, program)
+
+    monkeypatch.setattr(editions, "yields_the_same", noted)
+    memory = Memory(folder / "memory.sqlite")
+    measured(folder, memory)
+    edit(folder, "load:percent > 50", "load:percent > 55")
+    assert measured(folder, memory).remarks == ()
+    assert compared == []
+    edit(folder, "load:capped * 100", "100 * load:capped")
+    measured(folder, memory)
+    # Once in each test by each major, however much reads it.
+    assert compared == ["load:percent"] * 4
+
+
+def test_a_candidate_is_looked_at_when_it_says(folder: Path) -> None:
+    scenario, _ = find_scenarios(folder)
+    rules = rule_set(scenario.rule_files)
+    (busy,) = (place for place, rule in rules.rules.items() if rule.alert == "Busy")
+    # It never fires, and the test looks two minutes after the beginning alone.
+    changed = replace(rules.rules[busy], expression="load:percent > 70")
+    one = Candidate(
+        Mutant(Operator.NUMBER, changed, "50", "70", "50 -> 70"), busy, frozenset({busy}), frozenset({busy})
+    )
+    candidates = [one, replace(one, at=120.0), replace(one, at=60.0)]
+    assert run_trial(scenario, rules, candidates, "promtool").noticed == {0, 1}
+    assert run_trial(scenario, rules, candidates, "promtool").by == {0: (busy, 120.0), 1: (busy, 120.0)}
