@@ -50,11 +50,11 @@ class Candidate:
 class Trial:
     """Which candidates the scenario noticed, by their position; `problem` says why it could not be run.
 
-    `by` has an alert that fired otherwise, and when (s): of several what is the quickest to ask.
+    `by` has the alerts that fired otherwise, each with when it first did (s).
     """
 
     noticed: frozenset[int] = frozenset()
-    by: Mapping[int, tuple[Place, float]] = field(default_factory=lambda: MappingProxyType({}))
+    by: Mapping[int, Mapping[Place, float]] = field(default_factory=lambda: MappingProxyType({}))
     problem: str | None = None
 
 
@@ -123,17 +123,13 @@ def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate
             key = (at, *watched[sample.labels["alertname"]])
             firing.setdefault(key, Counter())[identity(sample.labels)] += 1
     nothing: Counter[Labels] = Counter()
-    by: dict[int, tuple[Place, float]] = {}
+    by: dict[int, dict[Place, float]] = {}
     for number, candidate in enumerate(candidates):
         # promtool compares every annotation of what fires, so a test in which it fires notices a missing one.
         other = _NOBODY if candidate.mutant.operator is Operator.ANNOTATION else number
-        differing = [
-            (place, at)
-            for at, place in candidate.looks(scenario, rules)
-            if firing.get((at, other, place), nothing) != firing.get((at, _PLAIN, place), nothing)
-        ]
-        if differing:
-            by[number] = min(differing, key=lambda found: (found[1] * len(rules.upstream(found[0])), found))
+        for at, place in sorted(candidate.looks(scenario, rules), reverse=True):
+            if firing.get((at, other, place), nothing) != firing.get((at, _PLAIN, place), nothing):
+                by.setdefault(number, {})[place] = at
     return Trial(noticed=broken | by.keys(), by=by)
 
 

@@ -41,26 +41,26 @@ def try_mutants(
     left: dict[tuple[World, str, bool], list[Part]] = {}
     remembered = 0
     for subject in subjects:
-        parts, known = _unknown(subject, keys)
-        remembered += known
+        parts, recalled = _unknown(subject, keys)
+        remembered += recalled
         for part in parts:
             if not subject.is_open(part.program):
                 continue
-            before = _noticed_before(part, keys, memory)
-            if before is not None and keys.recall(before.key):
+            before = list(_noticed_before(part, keys, memory))
+            if any(keys.recall(one.key) for one in before):
                 remembered += 1
                 subject.noticed.add(part.program)
                 continue
-            if before is not None:
-                known_best = noticed.get((subject, part.program), before)
-                noticed[subject, part.program] = min(before, known_best, key=_effort)
+            if before:
+                known = noticed.get((subject, part.program), before[0])
+                noticed[subject, part.program] = min(known, *before, key=_effort)
             fires = bool(part.world.expects(part.candidate.telling))
             left.setdefault((part.world, part.program, fires), []).append(part)
     asked = ended = 0
     rounds = list(_rounds(worlds, noticed, left))
     for jobs in rounds:
         asked += in_parallel(
-            jobs, lambda job: _run(*job, memory), partial(_report, report, ended, sum(map(len, rounds)))
+            jobs, lambda job: _run(*job, keys, memory), partial(_report, report, ended, sum(map(len, rounds)))
         )
         ended += len(jobs)
     return asked, remembered
@@ -131,18 +131,17 @@ def _parts(subject: Subject, keys: Keys) -> Iterator[Part]:
                 yield part_of(subject, (world, program), telling, keys, question="trial")
 
 
-def _noticed_before(part: Part, keys: Keys, memory: Memory) -> Part | None:
-    """Return what to ask about the alert by which a test noticed the mutant in an earlier run, if it did."""
+def _noticed_before(part: Part, keys: Keys, memory: Memory) -> Iterator[Part]:
+    """Yield what to ask of each alert by which the test noticed the mutant in an earlier run."""
     subject, job = part.subject, (part.world, part.program)
     rules = part.world.rules
     for at, place in part.candidate.looks(part.world.scenario, rules):
         by = rules.rules[place].name, at
         if memory.get(notice_key(_NOTICE, subject, part.program, part.world, by)):
-            return part_of(subject, job, frozenset({place}), keys, question="trial", at=at)
-    return None
+            yield part_of(subject, job, frozenset({place}), keys, question="trial", at=at)
 
 
-def _run(world: World, program: str, parts: Sequence[Part], memory: Memory) -> int:
+def _run(world: World, program: str, parts: Sequence[Part], keys: Keys, memory: Memory) -> int:
     """Ask one test about the mutants that no test has noticed yet; return how many answers it gave."""
     left = [part for part in parts if part.subject.is_open(program)]
     wide = [part for part in left if part.same is not None]
@@ -158,9 +157,14 @@ def _run(world: World, program: str, parts: Sequence[Part], memory: Memory) -> i
         answers = {part.key.now: number in trial.noticed for number, part in enumerate(some)}
         for number in trial.noticed:
             some[number].subject.noticed.add(program)
-        for number, (place, at) in trial.by.items():
-            by = world.rules.rules[place].name, at
-            answers[notice_key(_NOTICE, some[number].subject, program, world, by)] = True
+        for number, by in trial.by.items():
+            subject = some[number].subject
+            for place, at in by.items():
+                alert = world.rules.rules[place].name, at
+                answers[notice_key(_NOTICE, subject, program, world, alert)] = True
+                # What it says alone holds when another alert is edited.
+                one = part_of(subject, (world, program), frozenset({place}), keys, question="trial", at=at)
+                answers[one.key.now] = True
         memory.put(answers)
     return len(wide) + len(left)
 
