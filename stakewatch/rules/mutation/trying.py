@@ -135,6 +135,8 @@ def _noticed_before(part: Part, keys: Keys, memory: Memory) -> Iterator[Part]:
     """Yield what to ask of each alert by which the test noticed the mutant in an earlier run."""
     subject, job = part.subject, (part.world, part.program)
     rules = part.world.rules
+    if not all(memory.get(notice_key(_NOTICE, subject, part.program, one)) for one in (None, part.world)):
+        return
     for at, place in part.candidate.looks(part.world.scenario, rules):
         by = rules.rules[place].name, at
         if memory.get(notice_key(_NOTICE, subject, part.program, part.world, by)):
@@ -159,6 +161,9 @@ def _run(world: World, program: str, parts: Sequence[Part], keys: Keys, memory: 
             some[number].subject.noticed.add(program)
         for number, by in trial.by.items():
             subject = some[number].subject
+            answers |= dict.fromkeys(
+                (notice_key(_NOTICE, subject, program, one) for one in (None, world)), True
+            )
             for place, at in by.items():
                 alert = world.rules.rules[place].name, at
                 answers[notice_key(_NOTICE, subject, program, world, alert)] = True
