@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -24,18 +25,31 @@ _TAIL_BYTES = 16 * 1024
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="process-starter")
 _handed_out: set[int] = set()
 _handing_out = threading.Lock()
+# Below those of outgoing connections: one of these may take a port before it is listened on.
+_PORTS = range(15_000, 30_000)
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that is free now and that this process has not handed out before."""
+    """Return a loopback TCP port that is free now and that this process has not handed out before.
+
+    It is drawn, so that processes beside each other hardly ever get the same. Raises StakewatchError when
+    there is none.
+    """
     with _handing_out:
-        while True:
+        for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+            if port in _handed_out:
+                continue
             with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port: int = probe.getsockname()[1]
-            if port not in _handed_out:
-                _handed_out.add(port)
-                return port
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            _handed_out.add(port)
+            return port
+    raise StakewatchError(
+        f"no port from {_PORTS.start} to {_PORTS.stop - 1} is free on 127.0.0.1",
+        mend="end what listens there",
+    )
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stakewatch.errors import StakewatchError
+from stakewatch.programs import process
 from stakewatch.programs.process import Process, free_port, tail
 
 PYTHON = sys.executable
@@ -214,3 +216,19 @@ def test_the_end_of_a_huge_log_is_read_alone(tmp_path: Path) -> None:
 
     assert tail(log, 1) == "last"
     assert tail(tmp_path / "none") == ""
+
+
+def test_free_ports_are_not_those_of_outgoing_connections_and_none_comes_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ports = [free_port() for _ in range(100)]
+    assert len(set(ports)) == 100
+    assert all(15_000 <= port < 30_000 for port in ports)
+    taken = ports[0]
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", taken))
+        listening.listen()
+        monkeypatch.setattr(process, "_handed_out", set())
+        monkeypatch.setattr(process, "_PORTS", range(taken, taken + 1))
+        with pytest.raises(StakewatchError, match="no port"):
+            free_port()
