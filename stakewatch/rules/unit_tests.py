@@ -16,9 +16,9 @@ from stakewatch.promql import parse_duration
 from stakewatch.rules.files import RuleFile, compose, entries, line_of, load_rule_file, scalar
 
 _SUFFIXES = (".test.yaml", ".test.yml", "_test.yaml", "_test.yml", "-test.yaml", "-test.yml")
-# Promtool's own default when a file says nothing.
 # As promtool's YAML 1.1 has it.
 _YES = frozenset({"true", "yes", "on", "y"})
+# Promtool's own default when a file says nothing.
 _EVALUATION_INTERVAL_SECONDS = 60.0
 _GLOB_SIGNS = re.compile(r"[*?\[]")
 

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path.write_text(_replaced(path.read_text(encoding="utf-8"), rule, edited), encoding="utf-8")
             shutil.copy(folder / "before.sqlite", folder / "after.sqlite")
             taken.append(_mutate(folder, "after.sqlite"))
-            console.print(f"{taken[-1]:6.1f} s  {rule_file.path.name}: {rule.name}")
+            console.print(f"{taken[-1]:6.1f} s  {rule_file.path.name}: {rule.name}", soft_wrap=True)
     figures = (
         Figure("rules", len(taken), "rules"),
         Figure("median_seconds", median(taken), "s", f"< {_BAR_SECONDS}"),

@@ -5,29 +5,17 @@ answers there as it did, so an answer that is remembered of the earlier edition 
 """
 
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from stakewatch.rules.files import Rule, RuleFile
-from stakewatch.rules.mutation.dependencies import Place, RuleSet, placed, rule_set
+from stakewatch.rules.mutation.dependencies import Place, RuleSet, rule_set
 from stakewatch.rules.mutation.memory import Memory, fingerprint
-from stakewatch.rules.mutation.trials import ever_recorded, recorded_otherwise
-from stakewatch.rules.questions import ask
+from stakewatch.rules.mutation.trials import run_difference_trial
 from stakewatch.rules.scenarios import Scenario
-from stakewatch.rules.twins import unaware_of
 
 # What a rule is known by through its edits: its file's name, its kind and name, and which of those it is.
 _Identity: TypeAlias = str
-
-_NEW, _OLD, _DIFFERS = "stakewatch_edition_new", "stakewatch_edition_old", "stakewatch_edition_differs"
-_FIRED_OTHERWISE = " or ".join(
-    f'(ALERTS{{alertname="{one}"}} unless ignoring (alertname) ALERTS{{alertname="{other}"}})'
-    for one, other in ((_NEW, _OLD), (_OLD, _NEW))
-)
 
 
 class Editions:
@@ -96,22 +84,8 @@ def yields_the_same(scenario: Scenario, rules: RuleSet, place: Place, earlier: R
 
     Raises StakewatchError when promtool is missing.
     """
-    decisive = rules.decisive([place, *rules.read_by(earlier.expression)])
-    groups = []
-    for rule_file in scenario.rule_files:
-        of_file = []
-        for group, some in placed(rule_file):
-            kept: list[Rule] = []
-            for one, rule in some:
-                kept += [_unaware(rule)] if one in decisive else []
-                kept += _compared(rule, earlier) if one == place else []
-            of_file.append(replace(group, rules=tuple(kept)))
-        groups.append(of_file)
-    question = ever_recorded(scenario, _DIFFERS)
-    with tempfile.TemporaryDirectory(prefix="stakewatch-") as folder:
-        reply = ask(Path(folder), scenario, groups, [question], program)
-    # Where a rule cannot be evaluated, promtool answers nothing.
-    return reply.samples == ((),)
+    trial = run_difference_trial(scenario, rules, [(place, earlier)], program)
+    return trial.problem is None and not trial.noticed
 
 
 def rule_key(rule: Rule) -> str:
@@ -140,19 +114,3 @@ def _fields(rule: Rule) -> dict[str, Any]:
         "keep_firing_for": rule.keep_firing_for,
         "labels": dict(rule.labels),
     }
-
-
-def _compared(rule: Rule, earlier: Rule) -> Iterator[Rule]:
-    """Yield copies of both editions, then what records in what they differ.
-
-    Both may read what the rule itself leads to: as long as they agreed, it is what either would lead to.
-    """
-    for one, name in ((rule, _NEW), (earlier, _OLD)):
-        bare = replace(_unaware(one), annotations=MappingProxyType({}))
-        yield replace(bare, record=name) if one.alert is None else replace(bare, alert=name)
-    otherwise = recorded_otherwise(_NEW, _OLD) if rule.alert is None else _FIRED_OTHERWISE
-    yield Rule(record=_DIFFERS, expression=otherwise)
-
-
-def _unaware(rule: Rule) -> Rule:
-    return replace(rule, expression=unaware_of(rule.expression, f"{_NEW}|{_OLD}"))

@@ -21,8 +21,9 @@ _PREFIX = "stakewatch_mutant_"
 _PATTERN = f"{_PREFIX}.*"
 _FIRING = f'ALERTS{{alertname=~"{_PATTERN}", alertstate="firing"}}'
 _VALUES = f'{{__name__=~"{_PATTERN}:value"}}'
+_DIFFERS = ":differs"
 _PLAIN, _NOBODY = -1, -2
-_COPY = re.compile(rf"{_PREFIX}(?P<number>\d+|plain)_\d+(?::record|:value|:differs)?")
+_COPY = re.compile(rf"{_PREFIX}(?P<number>\d+|plain)_\d+(?::record|:value|{_DIFFERS})?")
 
 
 @dataclass(frozen=True)
@@ -59,27 +60,28 @@ class Trial:
 
 
 def run_difference_trial(
-    scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate], program: str
+    scenario: Scenario, rules: RuleSet, changed: Sequence[tuple[Place, Rule]], program: str
 ) -> Trial:
-    """Run a scenario with changed recording rules beside the real ones; return which ever record otherwise.
+    """Run a scenario with changed rules beside the real ones; return which of them ever yield otherwise.
 
-    Of what records the same at every step nothing else in the test can differ. One that cannot be evaluated
-    differs too. Raises StakewatchError when promtool is missing.
+    Of what records or fires the same at every step nothing else in the test can differ. One that cannot be
+    evaluated differs too. Raises StakewatchError when promtool is missing.
     """
-    beside: dict[Place, list[Rule]] = {}
-    for number, place in enumerate(sorted({one.place for one in candidates})):
-        plain = replace(rules.rules[place], record=f"{_PREFIX}plain_{number}:record")
-        beside[place] = [plain]
-    for number, candidate in enumerate(candidates):
-        changed = replace(candidate.mutant.rule, record=f"{_PREFIX}{number}_0:record")
-        plain, *_ = beside[candidate.place]
-        # One sample is enough to know.
-        otherwise = f"count({recorded_otherwise(changed.name, plain.name)})"
-        differs = Rule(record=f"{_PREFIX}{number}_0:differs", expression=otherwise)
-        beside[candidate.place] += [changed, differs]
-    needed = rules.decisive((), (one.mutant.rule for one in candidates), beside)
-    groups = partial(_groups, scenario, beside, needed)
-    reply, broken = _asked(scenario, groups, [ever_recorded(scenario, f"{_PREFIX}.*:differs")], program)
+    beside = {
+        place: [_named(rules.rules[place], f"{_PREFIX}plain_{number}")]
+        for number, place in enumerate(sorted({place for place, _ in changed}))
+    }
+    for number, (place, rule) in enumerate(changed):
+        # Both may read what the rule itself leads to: as long as they agree, it is what either would lead to.
+        one, other = _named(rule, f"{_PREFIX}{number}_0"), beside[place][0]
+        differs = Rule(record=f"{_PREFIX}{number}_0{_DIFFERS}", expression=f"count({_otherwise(one, other)})")
+        beside[place] += [one, differs]
+    read = (place for _, rule in changed for place in rules.read_by(rule.expression))
+    groups = partial(_groups, scenario, beside, rules.decisive((*beside, *read)))
+    # A range leaves out where it begins, and the first step is to be part of it.
+    span = print_duration(scenario.end_seconds + scenario.step_seconds)
+    ever = f'last_over_time({{__name__=~"{_PATTERN}{_DIFFERS}"}}[{span}])'
+    reply, broken = _asked(scenario, groups, [(scenario.end_seconds, ever)], program)
     if reply.samples is None:
         return Trial(problem=reply.said)
     (samples,) = reply.samples
@@ -87,18 +89,23 @@ def run_difference_trial(
     return Trial(noticed=broken | {int(copy["number"]) for copy in found if copy})
 
 
-def recorded_otherwise(one: str, other: str) -> str:
-    """Return an expression that yields something where two recorded series differ in labels or values."""
+def _named(rule: Rule, name: str) -> Rule:
+    if rule.record is not None:
+        return replace(rule, record=f"{name}:record")
+    return replace(rule, alert=name, annotations=MappingProxyType({}))
+
+
+def _otherwise(rule: Rule, other: Rule) -> str:
+    """Return an expression that yields something where two rules differ in labels, or in recorded values."""
+    if rule.alert is not None:
+        firing = f'ALERTS{{alertname="{rule.name}"}}', f'ALERTS{{alertname="{other.name}"}}'
+        return " or ".join(
+            f"({one} unless ignoring (alertname) {two})" for one, two in (firing, reversed(firing))
+        )
+    one, two = rule.name, other.name
     # What is not a number is the same as what is none, though it does not equal itself.
-    same = f"{one} == {other} or ({one} != {one} and {other} != {other})"
-    return f"({one} unless ({same})) or ({other} unless {one})"
-
-
-def ever_recorded(scenario: Scenario, pattern: str) -> tuple[float, str]:
-    """Return the time (s) and the expression to ask for series of which a test has a sample at any step."""
-    # A range leaves out where it begins, and the first step is to be part of it.
-    span = print_duration(scenario.end_seconds + scenario.step_seconds)
-    return scenario.end_seconds, f'last_over_time({{__name__=~"{pattern}"}}[{span}])'
+    same = f"{one} == {two} or ({one} != {one} and {two} != {two})"
+    return f"({one} unless ({same})) or ({two} unless {one})"
 
 
 def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate], program: str) -> Trial:
@@ -292,7 +299,13 @@ def _groups(
             for place, rule in some:
                 kept += [rule] if place in needed else []
                 kept += beside.get(place, ())
-            aware = (replace(one, expression=unaware_of(one.expression, _PATTERN)) for one in kept)
-            groups.append(replace(group, rules=tuple(aware)))
+            groups.append(replace(group, rules=tuple(_unaware(one) for one in kept)))
         files.append(groups)
     return files
+
+
+def _unaware(rule: Rule) -> Rule:
+    """Return a rule that does not see the copies of alerts firing, unless they are what it is about."""
+    if rule.name.endswith(_DIFFERS):
+        return rule
+    return replace(rule, expression=unaware_of(rule.expression, _PATTERN))

@@ -58,10 +58,9 @@ def try_mutants(
             left.setdefault((part.world, part.program, fires), []).append(part)
     asked = ended = 0
     rounds = list(_rounds(worlds, noticed, left))
+    of = sum(map(len, rounds))
     for jobs in rounds:
-        asked += in_parallel(
-            jobs, lambda job: _run(*job, keys, memory), partial(_report, report, ended, sum(map(len, rounds)))
-        )
+        asked += in_parallel(jobs, lambda job: _run(*job, keys, memory), partial(_report, report, ended, of))
         ended += len(jobs)
     return asked, remembered
 
@@ -178,8 +177,8 @@ def _same(world: World, program: str, parts: Sequence[Part], memory: Memory) -> 
     """Return the mutants that record what the rule does at every step of a test: all else is the same too."""
     found: set[Part] = set()
     for some in _batches(parts, MOST_AT_ONCE):
-        candidates = [part.candidate for part in some]
-        trial = run_difference_trial(world.scenario, world.rules, candidates, program)
+        changed = [(part.candidate.place, part.candidate.mutant.rule) for part in some]
+        trial = run_difference_trial(world.scenario, world.rules, changed, program)
         if trial.problem is not None:
             continue
         same = {part for number, part in enumerate(some) if number not in trial.noticed}

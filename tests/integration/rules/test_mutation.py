@@ -1,17 +1,16 @@
 """Mutation with the real promtool: what a test notices and what it does not, once and from memory."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from stakewatch.cli.mutate import command
-from stakewatch.rules.files import Group, Rule
-from stakewatch.rules.mutation import baseline, confirmation, trying
+from stakewatch.rules.files import Rule
+from stakewatch.rules.mutation import confirmation, trying
 from stakewatch.rules.mutation.dependencies import Place, RuleSet
 from stakewatch.rules.mutation.equivalents import load_equivalents
 from stakewatch.rules.mutation.measurement import measure_mutation
@@ -20,8 +19,6 @@ from stakewatch.rules.mutation.mutants import Operator
 from stakewatch.rules.mutation.page import print_mutation_page
 from stakewatch.rules.mutation.scoring import Mutation
 from stakewatch.rules.mutation.trials import Candidate, Trial, fails, run_trial
-from stakewatch.rules.promtool import Answer, Outcome, run_unit_tests
-from stakewatch.rules.questions import run_tests
 from stakewatch.rules.scenarios import Scenario, find_scenarios
 
 RULES = """groups:
@@ -191,30 +188,6 @@ TWO_TESTS = (
         exp_alerts: [{exp_labels: {job: idle}, exp_annotations: {summary: nothing to do}}]
 """
 )
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what was run of a file on the rules as they are: all of it, or the alerts that were asserted."""
-    noted: list[str] = []
-
-    def of_all(path: Path, program: str, *, timeout_seconds: float) -> Outcome:
-        noted.append("all")
-        return run_unit_tests(path, program, timeout_seconds=timeout_seconds)
-
-    def of_some(
-        folder: Path,
-        scenario: Scenario,
-        groups: Sequence[Sequence[Group]],
-        tests: Sequence[Mapping[str, Any]],
-        program: str,
-    ) -> Answer:
-        noted.append(",".join(case["alertname"] for test in tests for case in test["alert_rule_test"]))
-        return run_tests(folder, scenario, groups, tests, program)
-
-    monkeypatch.setattr(baseline, "run_unit_tests", of_all)
-    monkeypatch.setattr(baseline, "run_tests", of_some)
-    return noted
 
 
 def test_after_an_edit_only_what_looks_at_it_is_run_as_it_is(folder: Path, runs: list[str]) -> None:

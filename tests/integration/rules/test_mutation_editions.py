@@ -1,22 +1,19 @@
 """Editions with the real promtool: what an edit of a rule changes, and that nothing else is asked anew."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from stakewatch.rules.files import Group, Rule
-from stakewatch.rules.mutation import baseline, confirmation, measurement, trying
+from stakewatch.rules.files import Rule
+from stakewatch.rules.mutation import confirmation, measurement, trying
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, rule_set
 from stakewatch.rules.mutation.editions import yields_the_same
-from stakewatch.rules.mutation.measurement import measure_mutation
 from stakewatch.rules.mutation.memory import Memory
-from stakewatch.rules.mutation.scoring import Mutation
 from stakewatch.rules.mutation.trials import Candidate, Trial, fails, run_trial, run_value_trial
-from stakewatch.rules.promtool import MAJORS, Answer
-from stakewatch.rules.questions import run_tests
+from stakewatch.rules.promtool import MAJORS
 from stakewatch.rules.scenarios import Scenario, find_scenarios
+from tests.integration.rules.editing import answers, edit, measured
 
 RULES = """groups:
   - name: load
@@ -103,20 +100,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(confirmation, "run_value_trial", valued)
     monkeypatch.setattr(confirmation, "fails", alone)
     return noted
-
-
-def measured(folder: Path, memory: Memory) -> Mutation:
-    return measure_mutation(folder / "rules.yaml", folder, memory=memory)
-
-
-def edit(folder: Path, before: str, after: str) -> None:
-    text = (folder / "rules.yaml").read_text(encoding="utf-8")
-    assert text.count(before) == 1
-    (folder / "rules.yaml").write_text(text.replace(before, after), encoding="utf-8")
-
-
-def answers(mutation: Mutation) -> dict[tuple[str, str], bool]:
-    return {(one.rule.name, one.mutant.change): one.killed for one in mutation.outcomes}
 
 
 @pytest.mark.parametrize(
@@ -238,31 +221,19 @@ def _stopped(*_: object) -> None:
 
 
 def test_a_rule_that_read_another_record_before_the_edit_is_carried_over(
-    folder: Path, asked: set[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, asked: set[str], runs: list[str]
 ) -> None:
-    asserted: set[str] = set()
-
-    def noted(
-        folder: Path,
-        scenario: Scenario,
-        groups: Sequence[Sequence[Group]],
-        tests: Sequence[Mapping[str, Any]],
-        program: str,
-    ) -> Answer:
-        asserted.update(case["alertname"] for test in tests for case in test["alert_rule_test"])
-        return run_tests(folder, scenario, groups, tests, program)
-
-    monkeypatch.setattr(baseline, "run_tests", noted)
     text = RULES.replace("load:capped > 50", "load:capped > 50 and on (instance) load:is_odd")
     (folder / "rules.yaml").write_text(text, encoding="utf-8")
     memory = Memory(folder / "memory.sqlite")
     first = measured(folder, memory)
     assert "load:is_odd" in asked
     asked.clear()
+    runs.clear()
     edit(folder, "load:capped > 50 and on (instance) load:is_odd", "load:capped > 50")
     second = measured(folder, memory)
     assert asked == {"load:percent", "load:capped", "LoadHigh"}
-    assert asserted == {"LoadHigh"}
+    assert runs == ["LoadHigh,LoadHigh,LoadHigh"] * 2
     assert first.remarks == second.remarks == ()
     assert answers(second) == answers(measured(folder, Memory(None)))
 

@@ -10,13 +10,12 @@ from stakewatch.rules.files import Rule
 from stakewatch.rules.mutation import editions, trying
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, rule_set
 from stakewatch.rules.mutation.editions import yields_the_same
-from stakewatch.rules.mutation.measurement import measure_mutation
 from stakewatch.rules.mutation.memory import Memory
 from stakewatch.rules.mutation.mutants import Mutant, Operator
-from stakewatch.rules.mutation.scoring import Mutation
 from stakewatch.rules.mutation.trials import Candidate, Trial, run_difference_trial, run_trial
 from stakewatch.rules.promtool import MAJORS
 from stakewatch.rules.scenarios import Scenario, find_scenarios
+from tests.integration.rules.editing import answers, edit, measured
 
 RULES = """groups:
   - name: load
@@ -76,10 +75,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     noted = Asked()
 
     def whether_same(
-        scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate], program: str
+        scenario: Scenario, rules: RuleSet, changed: Sequence[tuple[Place, Rule]], program: str
     ) -> Trial:
-        noted.same += [one.mutant.change for one in candidates]
-        return run_difference_trial(scenario, rules, candidates, program)
+        noted.same += [rule.expression for _, rule in changed]
+        return run_difference_trial(scenario, rules, changed, program)
 
     def tried(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate], program: str) -> Trial:
         noted.alerts += [
@@ -92,20 +91,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     monkeypatch.setattr(trying, "run_difference_trial", whether_same)
     monkeypatch.setattr(trying, "run_trial", tried)
     return noted
-
-
-def measured(folder: Path, memory: Memory) -> Mutation:
-    return measure_mutation(folder / "rules.yaml", folder, memory=memory)
-
-
-def edit(folder: Path, before: str, after: str) -> None:
-    text = (folder / "rules.yaml").read_text(encoding="utf-8")
-    assert text.count(before) == 1
-    (folder / "rules.yaml").write_text(text.replace(before, after), encoding="utf-8")
-
-
-def answers(mutation: Mutation) -> dict[tuple[str, str], bool]:
-    return {(one.rule.name, one.mutant.change): one.killed for one in mutation.outcomes}
 
 
 @pytest.mark.parametrize("program", MAJORS)
@@ -123,12 +108,11 @@ def test_a_changed_record_is_told_from_one_that_records_the_same(folder: Path, p
         ("load:percent", "load:capped * 100 and on () vector(time()) < 150"),
         ("load:percent", "load:capped * 100 and on () vector(time()) < 90"),
     ]
-    candidates = []
-    for record, expression in changes:
-        changed = replace(rules.rules[places[record]], expression=expression)
-        mutant = Mutant(Operator.NUMBER, changed, "before", "after", "change")
-        candidates.append(Candidate(mutant, places[record], frozenset(), frozenset()))
-    trial = run_difference_trial(scenario, rules, candidates, program)
+    changed = [
+        (places[record], replace(rules.rules[places[record]], expression=expression))
+        for record, expression in changes
+    ]
+    trial = run_difference_trial(scenario, rules, changed, program)
     assert (trial.problem, trial.noticed) == (None, frozenset({1, 3, 4, 6}))
 
 
@@ -136,16 +120,16 @@ def test_a_record_that_stays_the_same_is_not_tried_on_the_alerts(folder: Path, a
     memory = Memory(folder / "memory.sqlite")
     first = measured(folder, memory)
     same = "number: 0.9 -> 0.99"
-    assert same in asked.same
+    assert "clamp_max(load, 0.99)" in asked.same
     assert same not in {change for change, _ in asked.alerts}
-    assert MORE in asked.same
+    assert "load:capped * 110" in asked.same
     assert MORE in {change for change, _ in asked.alerts}
     assert not answers(first)["load:capped", same]
     asked.clear()
     # What reads the record has no say in what it is.
     edit(folder, "load:percent > 50", "load:percent > 40")
     second = measured(folder, memory)
-    assert same not in asked.same
+    assert "clamp_max(load, 0.99)" not in asked.same
     assert asked.alerts
     assert answers(second) == answers(measured(folder, Memory(None)))
 
