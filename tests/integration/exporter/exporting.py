@@ -91,6 +91,10 @@ class Exporter:
             await asyncio.sleep(0.2)
         raise AssertionError(f"not within {seconds} s: {what}\n{self.logged.getvalue()}")
 
+    async def wait_for_log(self, event: str) -> None:
+        """Return once an event was logged: it may be a moment later than what the page says of it."""
+        await self.wait_for(event, lambda _page: event in self.logged.getvalue())
+
 
 @asynccontextmanager
 async def exporting(configuration: Configuration) -> AsyncIterator[Exporter]:
