@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
@@ -22,6 +22,9 @@ else:
 _SUFFIXES = (".yaml", ".yml")
 _MERGE = "tag:yaml.org,2002:merge"
 _DEFAULT_STEP_SECONDS = 60.0
+# An expression of which a test asserts the values at a time (s).
+Asserted: TypeAlias = tuple[float, str]
+
 _KEPT = ("interval", "input_series", "external_labels", "external_url", "start_timestamp")
 
 
@@ -57,9 +60,12 @@ class Scenario:
         )
 
     @property
-    def expressions(self) -> tuple[str, ...]:
-        """The expressions of which the test asserts values."""
-        return tuple(str(case.get("expr", "")) for case in self.written.get("promql_expr_test") or ())
+    def asserted(self) -> tuple[Asserted, ...]:
+        """The expressions of which the test asserts values, each with its time (s)."""
+        return tuple(
+            (parse_duration(str(case.get("eval_time") or "0s")), str(case.get("expr", "")))
+            for case in self.written.get("promql_expr_test") or ()
+        )
 
 
 class _TextLoader(_Loader):

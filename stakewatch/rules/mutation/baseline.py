@@ -14,7 +14,7 @@ from stakewatch.rules.mutation.dependencies import Place, RuleSet, placed
 from stakewatch.rules.mutation.editions import Editions
 from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.passing import why_failed
-from stakewatch.rules.promtool import MAJORS, Outcome, run_unit_tests
+from stakewatch.rules.promtool import Outcome, run_unit_tests
 from stakewatch.rules.questions import run_tests
 from stakewatch.rules.scenarios import Scenario
 
@@ -42,30 +42,31 @@ class _Assertion:
     key: str
 
 
-def find_passing(
+def passes(
     scenarios: Sequence[Scenario],
     rules: RuleSet,
+    program: tuple[str, str],
     memory: Memory,
     editions: Editions,
-    versions: Mapping[str, str],
-) -> tuple[tuple[str, ...], list[Finding]]:
-    """Return the majors on which the tests of a file pass; else one of them, and the tests that do not.
+) -> bool:
+    """Tell whether the tests of a file pass on a program of a version.
+
+    Raises StakewatchError when promtool is missing.
+    """
+    assertions = list(_assertions(scenarios, rules))
+    _carry_over(assertions, rules, program, memory, editions)
+    return _passes(scenarios[0].test_file.path, assertions, program, memory)
+
+
+def find_failing(scenarios: Sequence[Scenario], program: str) -> list[Finding]:
+    """Return what is wrong with the tests of a file that does not pass: which do is not remembered.
 
     Raises StakewatchError when promtool is missing.
     """
     path = scenarios[0].test_file.path
-    assertions = list(_assertions(scenarios, rules))
-    programs = []
-    for program in MAJORS:
-        _carry_over(assertions, rules, (program, versions[program]), memory, editions)
-        if _passes(path, assertions, (program, versions[program]), memory):
-            programs.append(program)
-    if programs:
-        return tuple(programs), []
-    # That a file fails is remembered, which of its tests do is not.
-    run = _run(path, MAJORS[0])
+    run = _run(path, program)
     problems = ((scenario, why_failed(run, scenario)) for scenario in scenarios)
-    return (run.program,), [
+    return [
         Finding(
             path,
             scenario.line,
@@ -166,7 +167,7 @@ def _cases(
         yield _OF_ALERTS, cases, named.get(alert, ())
     if of_expressions := scenario.written.get(_OF_EXPRESSIONS):
         try:
-            places = [place for one in scenario.expressions for place in rules.read_by(one)]
+            places = [place for _, one in scenario.asserted for place in rules.read_by(one)]
         except PromqlError:
             # Whether promtool knows this syntax or not, it may read anything.
             places = list(rules.rules)

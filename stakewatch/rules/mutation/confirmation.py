@@ -14,6 +14,7 @@ from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.mutation.mutants import Operator
 from stakewatch.rules.mutation.subjects import (
     MOST_AT_ONCE,
+    NOTICED_ALONE,
     Key,
     Keys,
     Part,
@@ -28,8 +29,6 @@ from stakewatch.rules.mutation.worlds import World
 # What of a template may say more than the labels of what fires.
 _VALUE = re.compile(r"\$value|\.Value")
 _QUERY = re.compile(r"\bquery\b")
-
-_ALONE = "noticed alone"
 
 Report = Callable[[str, int, int], None]
 
@@ -53,12 +52,12 @@ def notice_again(subjects: Sequence[Subject], keys: Keys, memory: Memory, report
     remembered = 0
     for subject in subjects:
         for program in sorted(subject.asked):
-            if memory.get(notice_key(_ALONE, subject, program)) is None:
+            if memory.get(notice_key(NOTICED_ALONE, subject, program)) is None:
                 continue
             for world in subject.worlds:
                 if (
                     program not in world.programs
-                    or memory.get(notice_key(_ALONE, subject, program, world)) is None
+                    or memory.get(notice_key(NOTICED_ALONE, subject, program, world)) is None
                 ):
                     continue
                 answer = keys.recall(_key_alone(subject, program, world, keys))
@@ -175,7 +174,7 @@ def _alone(doubt: _Doubt, keys: Keys, memory: Memory) -> int:
         if not fails(world.scenario, subject.place, subject.mutant.rule, program):
             memory.put({key: False})
             continue
-        notices = (notice_key(_ALONE, subject, program, one) for one in (None, world))
+        notices = (notice_key(NOTICED_ALONE, subject, program, one) for one in (None, world))
         memory.put(dict.fromkeys((key, *notices), True))
         subject.noticed.add(program)
         return number
@@ -208,12 +207,13 @@ def _texts(world: World, place: Place) -> str:
 
 
 def _must_run(world: World, place: Place) -> bool:
-    """Tell whether a test compares what no value of an alert tells: asserted series, questions in a text.
+    """Tell whether a test compares what no copy of a rule tells: series of alerts, questions in a text.
 
     Nor does it for an alert that goes on firing after its expression has ended.
     """
     below = world.rules.downstream(place)
-    return world.asserts(below) or any(
+    told = world.told_by_copies(below)
+    return told != world.asserted(world.rules.affected(place)) or any(
         world.rules.rules[one].keep_firing_for is not None
         or any("{{" in text and _QUERY.search(text) for text in world.rules.rules[one].annotations.values())
         for one in world.expects(below)

@@ -163,6 +163,12 @@ def read_names(expression_text: str) -> frozenset[str]:
     return frozenset(name for name in names if name is not None)
 
 
+def selects_by_name(expression_text: str) -> bool:
+    """Tell whether an expression selects all by name, and no alerts; raises PromqlError when it is none."""
+    names = {selector.metric_name for selector in _selectors(expression_text)}
+    return names.isdisjoint({None, *_FIRING})
+
+
 @lru_cache(maxsize=20_000)
 def depends_on_edges(expression_text: str) -> bool:
     """Tell whether the two majors of Prometheus may answer otherwise.

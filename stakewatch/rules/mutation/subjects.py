@@ -15,9 +15,12 @@ from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.mutation.mutants import Mutant, Operator
 from stakewatch.rules.mutation.trials import Candidate
 from stakewatch.rules.mutation.worlds import World
+from stakewatch.rules.scenarios import Asserted
 
 # How many mutants stand beside the rules in one run: more would cost memory and save nothing.
 MOST_AT_ONCE = 400
+# How a mutant was noticed: with others beside the rules, or in a run of its own.
+NOTICED, NOTICED_ALONE = "notice", "noticed alone"
 # How many rules a mutant must have an effect on to make it worth asking first whether it has any.
 _WIDE = 4
 
@@ -83,6 +86,7 @@ class Keys:
     editions: Editions
     known: dict[tuple[RuleSet, frozenset[Place]], str] = field(default_factory=dict)
     of_rules: dict[tuple[RuleSet, Place], str] = field(default_factory=dict)
+    survivors: dict[tuple[Subject, str], bool] = field(default_factory=dict)
 
     def of(self, rules: RuleSet, places: frozenset[Place]) -> str:
         """Return the fingerprint of some rules of a set."""
@@ -138,6 +142,15 @@ class Keys:
         is_same = part.same is not None and self.recall(part.same())
         return False if is_same else None
 
+    def survived(self, subject: Subject, program: str) -> bool:
+        """Tell whether there were earlier runs, and a mutant of this name was noticed in none."""
+        if (subject, program) not in self.survivors:
+            hints = (notice_key(how, subject, program) for how in (NOTICED, NOTICED_ALONE))
+            self.survivors[subject, program] = bool(self.memory.editions) and not any(
+                map(self.memory.get, hints)
+            )
+        return self.survivors[subject, program]
+
     def _recall_earlier(self, key: Key) -> bool | None:
         for earlier in key.earlier():
             answer = self.memory.get(earlier)
@@ -171,7 +184,7 @@ def _assigned(place: Place, worlds: Sequence[World]) -> tuple[list[World], set[s
         if place not in world.rules.rules:
             continue
         below = world.rules.downstream(place)
-        if not world.telling(below) and not world.asserts(below):
+        if not world.telling(below) and not world.asserted(below):
             continue
         some.append(world)
         first, *others = world.programs
@@ -192,9 +205,10 @@ def part_of(
     keys: Keys,
     *,
     question: str,
+    asserted: frozenset[Asserted] = frozenset(),
     at: float | None = None,
 ) -> Part:
-    """Return a mutant as it stands in a run of a test by a major, about what these alerts do.
+    """Return a mutant as it stands in a run of a test by a major, about alerts and asserted values.
 
     `question` names what is asked, with `at` (s) only of then.
     """
@@ -202,26 +216,32 @@ def part_of(
     place, changed = subject.place, subject.mutant.rule
     version = world.versions[program]
     below = world.rules.downstream(place)
+    seen = telling.union(*(world.read_by(one) for one in asserted))
 
-    def key(alerts: frozenset[Place], what: str, given: str) -> Key:
+    def key(looked_at: frozenset[Place], what: str, given: str) -> Key:
         return keys.key(
             world,
             program,
-            lambda rules: rules.decisive(alerts, [changed]),
+            lambda rules: rules.decisive(looked_at, [changed]),
             # Nothing that stands beside the rules has an effect on what reads the ALERTS series.
             lambda rules: rules.downstream(place),
             lambda of_rules: combined((what, combined((of_rules, subject.key, given)), program, version)),
         )
 
-    wanted = below & world.rules.decisive(telling)
+    wanted = below & world.rules.decisive(seen)
+    what = question if at is None else " ".join((f"{question} at {at}", *(text for _, text in asserted)))
     until = f"{world.given} {world.scenario.end_seconds}"
     return Part(
         subject,
         world,
         program,
-        Candidate(subject.mutant, place, wanted, telling, at),
-        key(telling, question if at is None else f"{question} at {at}", world.given),
-        (lambda: key(frozenset({place}), "same", until)) if len(wanted) >= _WIDE and at is None else None,
+        Candidate(subject.mutant, place, wanted, telling, asserted, at),
+        key(seen, what, world.given),
+        (
+            (lambda: key(frozenset({place}), "same", until))
+            if at is None and (len(wanted) >= _WIDE or keys.survived(subject, program))
+            else None
+        ),
     )
 
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeAlias
 
 from stakewatch.promql import print_duration
+from stakewatch.promql.tree import NAME_LABEL
 from stakewatch.rules.files import Group, Rule
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, copies, placed, read_names, renamed
 from stakewatch.rules.mutation.mutants import Mutant, Operator
-from stakewatch.rules.questions import Labels, Reply, ask, identity, run_tests
-from stakewatch.rules.scenarios import Scenario
+from stakewatch.rules.questions import Labels, Reply, Sample, ask, identity, run_tests
+from stakewatch.rules.scenarios import Asserted, Scenario
 from stakewatch.rules.twins import unaware_of
 
 _PREFIX = "stakewatch_mutant_"
@@ -26,17 +28,23 @@ _PLAIN, _NOBODY = -1, -2
 _COPY = re.compile(rf"{_PREFIX}(?P<number>\d+|plain)_\d+(?::record|:value|{_DIFFERS})?")
 
 
+# What a test looks at: an alert, or an expression of which it asserts values.
+Sight: TypeAlias = Place | str
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """A mutant in one scenario: the place of its rule, the rules below to copy, the alerts that can tell.
+    """A mutant in one scenario: the place of its rule, the rules below to copy, and what can tell.
 
-    With `at` (s) they are looked at only then, else whenever the scenario does.
+    That are alerts and assertions of values. With `at` (s) alerts are looked at only then, else whenever the
+    scenario does.
     """
 
     mutant: Mutant
     place: Place
     wanted: frozenset[Place]
     telling: frozenset[Place]
+    asserted: frozenset[Asserted] = frozenset()
     at: float | None = None
 
     def looks(self, scenario: Scenario, rules: RuleSet) -> Iterator[tuple[float, Place]]:
@@ -46,16 +54,21 @@ class Candidate:
                 if self.at is None or at == self.at:
                     yield at, place
 
+    def sights(self, scenario: Scenario, rules: RuleSet) -> Iterator[tuple[float, Sight]]:
+        """Yield when to look at what."""
+        yield from self.looks(scenario, rules)
+        yield from self.asserted
+
 
 @dataclass(frozen=True)
 class Trial:
     """Which candidates the scenario noticed, by their position; `problem` says why it could not be run.
 
-    `by` has the alerts that fired otherwise, each with when it first did (s).
+    `by` has what was otherwise, each with when it first was (s).
     """
 
     noticed: frozenset[int] = frozenset()
-    by: Mapping[int, Mapping[Place, float]] = field(default_factory=lambda: MappingProxyType({}))
+    by: Mapping[int, Mapping[Sight, float]] = field(default_factory=lambda: MappingProxyType({}))
     problem: str | None = None
 
 
@@ -109,35 +122,71 @@ def _otherwise(rule: Rule, other: Rule) -> str:
 
 
 def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate], program: str) -> Trial:
-    """Run a scenario with the mutants beside its rules, and return which make an alert fire otherwise.
+    """Run a scenario with the mutants beside its rules, and return which change what it tests.
 
-    An alert fires otherwise when the labels of what fires differ at a time at which the test looks at it; a
-    mutant that Prometheus cannot evaluate in it is noticed too.
+    An alert fires otherwise when the labels of what fires differ at a time at which the test looks at it, an
+    assertion is otherwise when its expression yields other series or values; a mutant that Prometheus cannot
+    evaluate in it is noticed too.
     Raises StakewatchError when promtool is missing.
     """
     telling = _telling(candidates)
-    beside, watched = _beside(rules, candidates, telling)
+    beside, watched, names = _beside(rules, candidates, telling)
     scenario = _with_given_records(scenario, rules, beside)
     times = _times(scenario, rules, candidates)
-    needed = rules.decisive(telling, (one.mutant.rule for one in candidates), beside)
+    assertions = _assertions(candidates, names)
+    read = (place for one in candidates for _, text in one.asserted for place in rules.read_by(text))
+    needed = rules.decisive((*telling, *read), (one.mutant.rule for one in candidates), beside)
     groups = partial(_groups, scenario, beside, needed)
-    reply, broken = _asked(scenario, groups, [(at, _FIRING) for at in times], program)
+    questions = [*((at, _FIRING) for at in times), *assertions]
+    reply, broken = _asked(scenario, groups, questions, program)
     if reply.samples is None:
         return Trial(problem=reply.said)
     firing: dict[tuple[float, int, Place], Counter[Labels]] = {}
-    for at, samples in zip(times, reply.samples, strict=True):
+    for at, samples in zip(times, reply.samples, strict=False):
         for sample in samples:
             key = (at, *watched[sample.labels["alertname"]])
             firing.setdefault(key, Counter())[identity(sample.labels)] += 1
     nothing: Counter[Labels] = Counter()
-    by: dict[int, dict[Place, float]] = {}
+    yielded = dict(zip(assertions, reply.samples[len(times) :], strict=True))
+    by: dict[int, dict[Sight, float]] = {}
     for number, candidate in enumerate(candidates):
         # promtool compares every annotation of what fires, so a test in which it fires notices a missing one.
-        other = _NOBODY if candidate.mutant.operator is Operator.ANNOTATION else number
+        is_text = candidate.mutant.operator is Operator.ANNOTATION
+        other = _NOBODY if is_text else number
         for at, place in sorted(candidate.looks(scenario, rules), reverse=True):
             if firing.get((at, other, place), nothing) != firing.get((at, _PLAIN, place), nothing):
                 by.setdefault(number, {})[place] = at
+        for at, text in () if is_text else candidate.asserted:
+            copied = renamed(text, names[number])
+            if _values(yielded[at, copied], names[number]) != _values(yielded[at, text], {}):
+                by.setdefault(number, {})[text] = at
     return Trial(noticed=broken | by.keys(), by=by)
+
+
+def _assertions(
+    candidates: Sequence[Candidate], names: Mapping[int, Mapping[str, str]]
+) -> dict[Asserted, None]:
+    """Return what to ask for the assertions of values: as they are, and of the copies of each mutant."""
+    asked: dict[Asserted, None] = {}
+    for number, candidate in enumerate(candidates):
+        for at, text in candidate.asserted:
+            asked[at, text] = asked[at, renamed(text, names.get(number, {}))] = None
+    return asked
+
+
+def _values(samples: Sequence[Sample], names: Mapping[str, str]) -> Counter[tuple[Labels, str]]:
+    """Return series and values, those of copies by the names of what they are copies of."""
+    originals = {copied: name for name, copied in names.items()}
+    return Counter(
+        (
+            frozenset(
+                (label, originals.get(value, value) if label == NAME_LABEL else value)
+                for label, value in sample.labels.items()
+            ),
+            sample.value,
+        )
+        for sample in samples
+    )
 
 
 def run_value_trial(
@@ -150,7 +199,7 @@ def run_value_trial(
     Raises StakewatchError when promtool is missing.
     """
     telling = _telling(candidates)
-    alerts, watched = _beside(rules, candidates, telling)
+    alerts, watched, _ = _beside(rules, candidates, telling)
     scenario = _with_given_records(scenario, rules, alerts)
     beside = {place: [_valued(rule) for rule in some] for place, some in alerts.items()}
     times = _times(scenario, rules, candidates)
@@ -197,10 +246,14 @@ def _valued(rule: Rule) -> Rule:
 
 def _beside(
     rules: RuleSet, candidates: Sequence[Candidate], telling: Sequence[Place]
-) -> tuple[dict[Place, list[Rule]], dict[str, tuple[int, Place]]]:
-    """Return the copies behind each place, and of each alert among them the candidate and what it copies."""
+) -> tuple[dict[Place, list[Rule]], dict[str, tuple[int, Place]], dict[int, dict[str, str]]]:
+    """Return the copies behind each place, what each alert among them is a copy of, and the names of records.
+
+    Of an alert that is the candidate and the place; names are by candidate, from the record to its copy.
+    """
     beside: dict[Place, list[Rule]] = {}
     watched: dict[str, tuple[int, Place]] = {}
+    names: dict[int, dict[str, str]] = {}
     for number, place in enumerate(telling):
         name = f"{_PREFIX}plain_{number}"
         plain = replace(rules.rules[place], alert=name, annotations=MappingProxyType({}))
@@ -210,11 +263,14 @@ def _beside(
         if candidate.mutant.operator is Operator.ANNOTATION:
             continue
         made = copies(rules, candidate.place, candidate.mutant.rule, candidate.wanted, f"{_PREFIX}{number}")
+        names[number] = {}
         for place, rule in made.items():
             beside.setdefault(place, []).append(rule)
             if rule.alert is not None:
                 watched[rule.alert] = (number, place)
-    return beside, watched
+            elif record := rules.rules[place].record:
+                names[number][record] = rule.name
+    return beside, watched, names
 
 
 def _with_given_records(

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from stakewatch.rules.mutation.memory import Memory
 from stakewatch.rules.mutation.subjects import (
     MOST_AT_ONCE,
+    NOTICED,
     Keys,
     Part,
     Subject,
@@ -14,11 +15,11 @@ from stakewatch.rules.mutation.subjects import (
     notice_key,
     part_of,
 )
-from stakewatch.rules.mutation.trials import run_difference_trial, run_trial
+from stakewatch.rules.mutation.trials import Sight, run_difference_trial, run_trial
 from stakewatch.rules.mutation.worlds import World
 from stakewatch.rules.promtool import MAJORS
 
-_NOTICE = "notice"
+_TRIAL = "trial"
 # How many mutants that were noticed before stand in one run: few, so that all processors have some.
 _PIECE = 12
 
@@ -54,7 +55,7 @@ def try_mutants(
             if before:
                 known = noticed.get((subject, part.program), before[0])
                 noticed[subject, part.program] = min(known, *before, key=_effort)
-            fires = bool(part.world.expects(part.candidate.telling))
+            fires = bool(part.candidate.asserted or part.world.expects(part.candidate.telling))
             left.setdefault((part.world, part.program, fires), []).append(part)
     asked = ended = 0
     rounds = list(_rounds(worlds, noticed, left))
@@ -86,10 +87,21 @@ def _rounds(
     for fires in (True, False):
         for program in MAJORS:
             yield [
-                (world, program, left[world, program, fires])
+                (world, program, parts)
                 for world in worlds
-                if (world, program, fires) in left
+                for parts in _by_end(left.get((world, program, fires), ()))
             ]
+
+
+def _by_end(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
+    """Yield the mutants that are looked at about as long: the beginning suffices for some."""
+    found: dict[int, list[Part]] = {}
+    for part in parts:
+        scenario = part.world.scenario
+        last = max(at for at, _ in part.candidate.sights(scenario, part.world.rules))
+        found.setdefault(int(last / scenario.step_seconds).bit_length(), []).append(part)
+    for _, some in sorted(found.items()):
+        yield some
 
 
 def _effort(part: Part) -> float:
@@ -124,22 +136,36 @@ def _unknown(subject: Subject, keys: Keys) -> tuple[Sequence[Part], int]:
 def _parts(subject: Subject, keys: Keys) -> Iterator[Part]:
     """Yield the mutant in each test that can notice it, with the major to ask, while it is worth asking."""
     for world in subject.worlds:
-        telling = world.telling(world.rules.downstream(subject.place))
-        for program in subject.asked.intersection(world.programs) if telling else ():
+        below = world.rules.downstream(subject.place)
+        telling, asserted = world.telling(below), world.told_by_copies(below)
+        for program in subject.asked.intersection(world.programs) if telling or asserted else ():
             if subject.is_open(program):
-                yield part_of(subject, (world, program), telling, keys, question="trial")
+                yield part_of(subject, (world, program), telling, keys, question=_TRIAL, asserted=asserted)
 
 
 def _noticed_before(part: Part, keys: Keys, memory: Memory) -> Iterator[Part]:
-    """Yield what to ask of each alert by which the test noticed the mutant in an earlier run."""
-    subject, job = part.subject, (part.world, part.program)
-    rules = part.world.rules
-    if not all(memory.get(notice_key(_NOTICE, subject, part.program, one)) for one in (None, part.world)):
+    """Yield what to ask of each thing by which the test noticed the mutant in an earlier run."""
+    if not all(
+        memory.get(notice_key(NOTICED, part.subject, part.program, one)) for one in (None, part.world)
+    ):
         return
-    for at, place in part.candidate.looks(part.world.scenario, rules):
-        by = rules.rules[place].name, at
-        if memory.get(notice_key(_NOTICE, subject, part.program, part.world, by)):
-            yield part_of(subject, job, frozenset({place}), keys, question="trial", at=at)
+    for at, sight in part.candidate.sights(part.world.scenario, part.world.rules):
+        if memory.get(_notice_key_of(part, sight, at)):
+            yield _narrowed(part, sight, at, keys)
+
+
+def _narrowed(part: Part, sight: Sight, at: float, keys: Keys) -> Part:
+    """Return what to ask where only one thing is looked at, only then (s)."""
+    job = part.world, part.program
+    if isinstance(sight, str):
+        one = frozenset({(at, sight)})
+        return part_of(part.subject, job, frozenset(), keys, question=_TRIAL, asserted=one, at=at)
+    return part_of(part.subject, job, frozenset({sight}), keys, question=_TRIAL, at=at)
+
+
+def _notice_key_of(part: Part, sight: Sight, at: float) -> str:
+    what = sight if isinstance(sight, str) else part.world.rules.rules[sight].name
+    return notice_key(NOTICED, part.subject, part.program, part.world, (what, at))
 
 
 def _run(world: World, program: str, parts: Sequence[Part], keys: Keys, memory: Memory) -> int:
@@ -161,14 +187,12 @@ def _run(world: World, program: str, parts: Sequence[Part], keys: Keys, memory: 
         for number, by in trial.by.items():
             subject = some[number].subject
             answers |= dict.fromkeys(
-                (notice_key(_NOTICE, subject, program, one) for one in (None, world)), True
+                (notice_key(NOTICED, subject, program, one) for one in (None, world)), True
             )
-            for place, at in by.items():
-                alert = world.rules.rules[place].name, at
-                answers[notice_key(_NOTICE, subject, program, world, alert)] = True
+            for sight, at in by.items():
+                answers[_notice_key_of(some[number], sight, at)] = True
                 # What it says alone holds when another alert is edited.
-                one = part_of(subject, (world, program), frozenset({place}), keys, question="trial", at=at)
-                answers[one.key.now] = True
+                answers[_narrowed(some[number], sight, at, keys).key.now] = True
         memory.put(answers)
     return len(wide) + len(left)
 

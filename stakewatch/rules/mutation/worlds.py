@@ -3,18 +3,18 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stakewatch.bundle.checks import Finding
 from stakewatch.programs.find import locate
 from stakewatch.promql import PromqlError
-from stakewatch.rules.mutation.baseline import find_passing
-from stakewatch.rules.mutation.dependencies import Place, RuleSet, read_names, rule_set
+from stakewatch.rules.mutation.baseline import find_failing, passes
+from stakewatch.rules.mutation.dependencies import Place, RuleSet, rule_set, selects_by_name
 from stakewatch.rules.mutation.editions import Editions
 from stakewatch.rules.mutation.memory import Memory, fingerprint
 from stakewatch.rules.promtool import MAJORS
-from stakewatch.rules.scenarios import Scenario
+from stakewatch.rules.scenarios import Asserted, Scenario
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,7 @@ class World:
     written: str
     fires: frozenset[str]
     cost: int
+    _read: dict[str, frozenset[Place]] = field(default_factory=dict)
 
     def telling(self, below: Iterable[Place]) -> frozenset[Place]:
         """Return those of the rules that are alerts at which the test looks."""
@@ -42,13 +43,32 @@ class World:
         """Return those of the rules that are alerts which the test expects to fire."""
         return frozenset(place for place in places if self.rules.rules[place].alert in self.fires)
 
-    def asserts(self, below: Iterable[Place]) -> bool:
-        """Tell whether the test asserts values of what these rules record or fire."""
-        rules = [self.rules.rules[place] for place in below]
-        names = {rule.record for rule in rules if rule.record is not None}
-        if any(rule.alert is not None for rule in rules):
-            names.add("ALERTS")
-        return any(names & _names(expression) for expression in self.scenario.expressions)
+    def asserted(self, below: frozenset[Place]) -> frozenset[Asserted]:
+        """Return the assertions of values that read what these rules record or fire."""
+        return frozenset(one for one in self.scenario.asserted if not below.isdisjoint(self.read_by(one)))
+
+    def told_by_copies(self, below: frozenset[Place]) -> frozenset[Asserted]:
+        """Return those of the assertions that copies of the rules can be held against."""
+        return frozenset(filter(self.tells_of_copies, self.asserted(below)))
+
+    def tells_of_copies(self, asserted: Asserted) -> bool:
+        """Tell whether copies of rules show what an assertion would say: it selects all by name.
+
+        Copies of alerts have other names; where small differences are let pass only the test itself tells.
+        """
+        _, expression = asserted
+        return not self.scenario.test_file.is_fuzzy and selects_by_name(expression)
+
+    def read_by(self, asserted: Asserted) -> frozenset[Place]:
+        """Return the rules of whose series a test asserts something."""
+        _, expression = asserted
+        if expression not in self._read:
+            try:
+                self._read[expression] = frozenset(self.rules.read_by(expression))
+            except PromqlError:
+                # promtool has accepted it: syntax that our parser does not know tells us nothing.
+                self._read[expression] = frozenset()
+        return self._read[expression]
 
 
 def find_worlds(
@@ -65,27 +85,36 @@ def find_worlds(
     by_file: dict[Path, list[Scenario]] = {}
     for scenario in scenarios:
         by_file.setdefault(scenario.test_file.path, []).append(scenario)
-    worlds: list[World] = []
-    remarks: list[Finding] = []
     sets: dict[tuple[Path, ...], RuleSet] = {}
     for scenario in scenarios:
         paths = _paths(scenario)
         if paths not in sets:
             sets[paths] = rule_set(scenario.rule_files)
+
+    def passes_on(job: tuple[Path, str]) -> bool:
+        path, major = job
+        members = by_file[path]
+        rules = sets[_paths(members[0])]
+        return passes(members, rules, (major, versions[major]), memory, editions)
+
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         running = {
-            pool.submit(find_passing, members, sets[_paths(members[0])], memory, editions, versions): path
-            for path, members in by_file.items()
+            pool.submit(passes_on, (path, major)): (path, major) for path in by_file for major in MAJORS
         }
-        for done, future in enumerate(as_completed(running), start=1):
-            report("tests as they are", done, len(by_file))
-            programs, found = future.result()
-            remarks += found
-            failed = {finding.line for finding in found}
-            for scenario in by_file[running[future]]:
-                if scenario.line in failed:
-                    continue
-                worlds.append(_world(scenario, sets[_paths(scenario)], programs, versions))
+        for done, _ in enumerate(as_completed(running), start=1):
+            report("tests as they are", done, len(running))
+        passing = {job for future, job in running.items() if future.result()}
+        programs = {path: tuple(one for one in MAJORS if (path, one) in passing) for path in by_file}
+        failing = [path for path, some in programs.items() if not some]
+        told = pool.map(lambda path: find_failing(by_file[path], MAJORS[0]), failing)
+        remarks = [remark for found in told for remark in found]
+    failed = {(remark.path, remark.line) for remark in remarks}
+    worlds = [
+        # Of a file of which some tests fail the others count, on the newer major.
+        _world(scenario, sets[_paths(scenario)], programs[scenario.test_file.path] or MAJORS[:1], versions)
+        for scenario in scenarios
+        if (scenario.test_file.path, scenario.line) not in failed
+    ]
     worlds.sort(key=lambda world: (world.cost, str(world.scenario.test_file.path), world.scenario.line))
     remarks.sort(key=lambda remark: (str(remark.path), remark.line))
     return tuple(worlds), tuple(remarks)
@@ -105,7 +134,9 @@ def _world(
         rules=rules,
         programs=programs,
         versions=versions,
-        given=fingerprint(scenario.world, scenario.looks, scenario.step_seconds, order),
+        given=fingerprint(
+            scenario.world, scenario.looks, scenario.step_seconds, order, *sorted(scenario.asserted)
+        ),
         written=_written(scenario),
         fires=scenario.fires,
         cost=int(scenario.end_seconds / scenario.step_seconds + 1) * (len(series) + 1),
@@ -117,11 +148,3 @@ def _written(scenario: Scenario) -> str:
     test_file = scenario.test_file
     order = list(test_file.group_eval_order)
     return fingerprint(scenario.written, scenario.step_seconds, order, test_file.is_fuzzy)
-
-
-def _names(expression: str) -> frozenset[str]:
-    try:
-        return read_names(expression)
-    except PromqlError:
-        # promtool has accepted it: syntax of a version that our parser does not know tells us nothing.
-        return frozenset()

@@ -202,7 +202,7 @@ def test_after_an_edit_only_what_looks_at_it_is_run_as_it_is(folder: Path, runs:
     rules.write_text(TWO_RULES.replace("nothing to do", "nothing to do here"), encoding="utf-8")
     wrong = measured(folder, memory)
     assert [remark.message.split(" does not count")[0] for remark in wrong.remarks] == ["the test is idle"]
-    assert runs == ["Idle", "all", "Idle", "all", "all"]
+    assert sorted(runs) == ["Idle", "Idle", "all", "all", "all"]
     runs.clear()
     # That it fails is remembered; it is run for what it says alone.
     assert measured(folder, memory).remarks == wrong.remarks
@@ -222,7 +222,7 @@ def test_after_an_edit_only_what_looks_at_it_is_run_as_it_is(folder: Path, runs:
     assert runs == []
     rules.write_text(rules.read_text().replace(OTHERWISE_WRITTEN, f"{RECORDED}0"), encoding="utf-8")
     assert len(measured(folder, memory).remarks) == 1
-    assert runs == ["LoadHigh,LoadHigh", "all"] * 2 + ["all"]
+    assert sorted(runs) == ["LoadHigh,LoadHigh"] * 2 + ["all"] * 3
 
 
 def test_after_an_edit_the_test_that_noticed_before_is_asked_first(folder: Path) -> None:
@@ -257,7 +257,7 @@ def test_after_an_edit_what_a_test_noticed_alone_is_asked_alone(
     (folder / "rules.yaml").write_text(RULES.replace(RECORDED, OTHER_BELOW), encoding="utf-8")
     second = measured(folder, memory)
     assert "number: 10 -> 11" not in asked
-    assert "number: 0.5 -> 0.55" in asked
+    assert "comparison: > -> <" in asked
     assert survivors(first) <= survivors(second)
     third = measured(folder, memory)
     assert (third.asked, survivors(third)) == (0, survivors(second))

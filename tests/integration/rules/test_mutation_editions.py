@@ -282,7 +282,7 @@ tests:
     input_series: [{series: load, values: 0 0.48x9}]
     alert_rule_test: [{eval_time: 2m, alertname: Reader}]
     promql_expr_test:
-      - {eval_time: 0s, expr: "load:percent", exp_samples: [{labels: "load:percent", value: 0}]}
+      - {eval_time: 0s, expr: 'ALERTS{alertname="High"}', exp_samples: []}
 """
     (tmp_path / "rules.yaml").write_text(rules, encoding="utf-8")
     (tmp_path / "rules.test.yaml").write_text(tests, encoding="utf-8")
