@@ -222,3 +222,36 @@ def test_a_candidate_is_looked_at_when_it_says(folder: Path) -> None:
     candidates = [one, replace(one, at=120.0), replace(one, at=60.0)]
     assert run_trial(scenario, rules, candidates, "promtool").noticed == {0, 1}
     assert run_trial(scenario, rules, candidates, "promtool").by == {0: {busy: 120.0}, 1: {busy: 120.0}}
+
+
+def test_what_is_looked_at_early_does_not_wait_for_what_is_looked_at_late(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[set[float]] = []
+
+    def tried(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate], program: str) -> Trial:
+        runs.append({max(at for at, _ in one.looks(scenario, rules)) for one in candidates})
+        return run_trial(scenario, rules, candidates, program)
+
+    monkeypatch.setattr(trying, "run_trial", tried)
+    late = TESTS.replace("eval_time: 2m, alertname: Idle", "eval_time: 20m, alertname: Idle")
+    assert late != TESTS
+    (folder / "rules.test.yaml").write_text(late, encoding="utf-8")
+    measured(folder, Memory(None))
+    assert {frozenset(ends) for ends in runs if 1200.0 in ends} == {frozenset({1200.0})}
+    assert any(1200.0 not in ends for ends in runs)
+
+
+def test_what_nobody_noticed_before_is_first_asked_whether_it_is_the_same(folder: Path, asked: Asked) -> None:
+    memory = Memory(folder / "memory.sqlite")
+    first = measured(folder, memory)
+    survivor = next(
+        change for (rule, change), noticed in answers(first).items() if not noticed and rule == "Odd"
+    )
+    asked.clear()
+    edit(folder, "load:percent > 40 < 45", "load:percent > 40 < (45)")
+    second = measured(folder, memory)
+    assert answers(second)["Odd", survivor] is False
+    assert asked.same
+    assert survivor not in {change for change, _ in asked.alerts}
+    assert answers(second) == answers(measured(folder, Memory(None)))
