@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -191,8 +192,9 @@ def rule_file_data(groups: Iterable[Group]) -> dict[str, Any]:
     return {"groups": [_group_data(group) for group in groups]}
 
 
+@lru_cache(maxsize=100)
 def compose(text: str, path: Path) -> yaml.Node | None:
-    """Return the YAML node tree of the text, None where it is empty.
+    """Return the YAML node tree of the text, None where it is empty; the same text gives the same tree.
 
     Raises InputError (file:line) when it is no YAML.
     """

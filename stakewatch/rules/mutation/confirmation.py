@@ -212,7 +212,7 @@ def _must_run(world: World, place: Place) -> bool:
     Nor does it for an alert that goes on firing after its expression has ended.
     """
     below = world.rules.downstream(place)
-    told = world.told_by_copies(below)
+    _, told = world.sights(place)
     return told != world.asserted(world.rules.affected(place)) or any(
         world.rules.rules[one].keep_firing_for is not None
         or any("{{" in text and _QUERY.search(text) for text in world.rules.rules[one].annotations.values())

@@ -61,13 +61,13 @@ class RuleSet:
 
         A changed matcher of ALERTS may ask for other alerts than the rule did.
         """
-        read = (
-            place
-            for rule in changed
-            if any(name in rule.expression for name in _FIRING)
-            for place in self.read_by(rule.expression)
-        )
-        places = frozenset((*telling, *beside, *read))
+        more = [*beside]
+        for rule in changed:
+            if any(name in rule.expression for name in _FIRING):
+                more += self.read_by(rule.expression)
+        places = frozenset(telling)
+        if more:
+            places = places.union(more)
         if places not in self._decisive:
             self._decisive[places] = frozenset[Place]().union(*(self.upstream(place) for place in places))
         return self._decisive[places]

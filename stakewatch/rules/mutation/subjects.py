@@ -66,7 +66,7 @@ class Key:
 class Part:
     """A mutant in one test, asked by one major, and what its answer is remembered by.
 
-    `same` makes what it is remembered by whether it records the same as the rule; None where that is not
+    `same` makes what it is remembered by whether it yields the same as the rule; None where that is not
     quicker to ask.
     """
 
@@ -75,7 +75,7 @@ class Part:
     program: str
     candidate: Candidate
     key: Key
-    same: Callable[[], Key] | None
+    same: Callable[[], Key | None]
 
 
 @dataclass
@@ -138,9 +138,9 @@ class Keys:
         return self._recall_earlier(part.key)
 
     def recall_same(self, part: Part) -> bool | None:
-        """Return False where the mutant records the same as the rule, so that nobody can notice it."""
-        is_same = part.same is not None and self.recall(part.same())
-        return False if is_same else None
+        """Return False where the mutant yields the same as the rule, so that nobody can notice it."""
+        key = part.same()
+        return False if key is not None and self.recall(key) else None
 
     def survived(self, subject: Subject, program: str) -> bool:
         """Tell whether there were earlier runs, and a mutant of this name was noticed in none."""
@@ -216,7 +216,7 @@ def part_of(
     place, changed = subject.place, subject.mutant.rule
     version = world.versions[program]
     below = world.rules.downstream(place)
-    seen = telling.union(*(world.read_by(one) for one in asserted))
+    seen = telling.union(*(world.read_by(one) for one in asserted)) if asserted else telling
 
     def key(looked_at: frozenset[Place], what: str, given: str) -> Key:
         return keys.key(
@@ -230,18 +230,19 @@ def part_of(
 
     wanted = below & world.rules.decisive(seen)
     what = question if at is None else " ".join((f"{question} at {at}", *(text for _, text in asserted)))
-    until = f"{world.given} {world.scenario.end_seconds}"
+
+    def same() -> Key | None:
+        if at is not None or (len(wanted) < _WIDE and not keys.survived(subject, program)):
+            return None
+        return key(frozenset({place}), "same", f"{world.given} {world.scenario.end_seconds}")
+
     return Part(
         subject,
         world,
         program,
         Candidate(subject.mutant, place, wanted, telling, asserted, at),
         key(seen, what, world.given),
-        (
-            (lambda: key(frozenset({place}), "same", until))
-            if at is None and (len(wanted) >= _WIDE or keys.survived(subject, program))
-            else None
-        ),
+        same,
     )
 
 

@@ -136,8 +136,7 @@ def _unknown(subject: Subject, keys: Keys) -> tuple[Sequence[Part], int]:
 def _parts(subject: Subject, keys: Keys) -> Iterator[Part]:
     """Yield the mutant in each test that can notice it, with the major to ask, while it is worth asking."""
     for world in subject.worlds:
-        below = world.rules.downstream(subject.place)
-        telling, asserted = world.telling(below), world.told_by_copies(below)
+        telling, asserted = world.sights(subject.place)
         for program in subject.asked.intersection(world.programs) if telling or asserted else ():
             if subject.is_open(program):
                 yield part_of(subject, (world, program), telling, keys, question=_TRIAL, asserted=asserted)
@@ -171,7 +170,7 @@ def _notice_key_of(part: Part, sight: Sight, at: float) -> str:
 def _run(world: World, program: str, parts: Sequence[Part], keys: Keys, memory: Memory) -> int:
     """Ask one test about the mutants that no test has noticed yet; return how many answers it gave."""
     left = [part for part in parts if part.subject.is_open(program)]
-    wide = [part for part in left if part.same is not None]
+    wide = [part for part in left if part.same() is not None]
     same = _same(world, program, wide, memory)
     left = [part for part in left if part not in same]
     for some in _batches(left, MOST_AT_ONCE):
@@ -206,7 +205,7 @@ def _same(world: World, program: str, parts: Sequence[Part], memory: Memory) -> 
         if trial.problem is not None:
             continue
         same = {part for number, part in enumerate(some) if number not in trial.noticed}
-        memory.put({part.same().now: part in same for part in some if part.same is not None})
+        memory.put({key.now: part in same for part in some if (key := part.same()) is not None})
         found |= same
     return found
 

@@ -34,6 +34,15 @@ class World:
     fires: frozenset[str]
     cost: int
     _read: dict[str, frozenset[Place]] = field(default_factory=dict)
+    _sights: dict[Place, tuple[frozenset[Place], frozenset[Asserted]]] = field(default_factory=dict)
+
+    def sights(self, place: Place) -> tuple[frozenset[Place], frozenset[Asserted]]:
+        """Return what can tell copies of a rule from it: alerts, and assertions of values."""
+        if place not in self._sights:
+            below = self.rules.downstream(place)
+            told = frozenset(filter(self.tells_of_copies, self.asserted(below)))
+            self._sights[place] = self.telling(below), told
+        return self._sights[place]
 
     def telling(self, below: Iterable[Place]) -> frozenset[Place]:
         """Return those of the rules that are alerts at which the test looks."""
@@ -46,10 +55,6 @@ class World:
     def asserted(self, below: frozenset[Place]) -> frozenset[Asserted]:
         """Return the assertions of values that read what these rules record or fire."""
         return frozenset(one for one in self.scenario.asserted if not below.isdisjoint(self.read_by(one)))
-
-    def told_by_copies(self, below: frozenset[Place]) -> frozenset[Asserted]:
-        """Return those of the assertions that copies of the rules can be held against."""
-        return frozenset(filter(self.tells_of_copies, self.asserted(below)))
 
     def tells_of_copies(self, asserted: Asserted) -> bool:
         """Tell whether copies of rules show what an assertion would say: it selects all by name.
