@@ -48,31 +48,43 @@ def notice_again(subjects: Sequence[Subject], keys: Keys, memory: Memory, report
     Mostly they do again, and nobody else has to be asked. Returns how many answers were new, and remembered.
     Raises StakewatchError when promtool is missing.
     """
-    jobs = []
-    remembered = 0
-    for subject in subjects:
-        for program in sorted(subject.asked):
-            if memory.get(notice_key(NOTICED_ALONE, subject, program)) is None:
-                continue
-            for world in subject.worlds:
-                if (
-                    program not in world.programs
-                    or memory.get(notice_key(NOTICED_ALONE, subject, program, world)) is None
-                ):
-                    continue
-                answer = keys.recall(_key_alone(subject, program, world, keys))
-                if answer is None:
-                    jobs.append(_Doubt(subject, program, [world]))
-                    continue
-                remembered += 1
-                if answer:
-                    subject.noticed.add(program)
+    unknown: dict[Subject, list[_Doubt]] = {}
+
+    def recall(subject: Subject) -> int:
+        unknown[subject], recalled = _noticed_alone(subject, keys, memory)
+        return recalled
+
+    remembered = in_parallel(subjects, recall)
+    jobs = [job for subject in subjects for job in unknown[subject]]
     asked = in_parallel(
         jobs,
         lambda job: _alone(job, keys, memory),
         lambda done: report("what was noticed before", done, len(jobs)),
     )
     return asked, remembered
+
+
+def _noticed_alone(subject: Subject, keys: Keys, memory: Memory) -> tuple[list[_Doubt], int]:
+    """Return the tests that noticed a mutant alone of which nothing is known, and of how many it is."""
+    unknown = []
+    remembered = 0
+    for program in sorted(subject.asked):
+        if memory.get(notice_key(NOTICED_ALONE, subject, program)) is None:
+            continue
+        for world in subject.worlds:
+            if (
+                program not in world.programs
+                or memory.get(notice_key(NOTICED_ALONE, subject, program, world)) is None
+            ):
+                continue
+            answer = keys.recall(_key_alone(subject, program, world, keys))
+            if answer is None:
+                unknown.append(_Doubt(subject, program, [world]))
+                continue
+            remembered += 1
+            if answer:
+                subject.noticed.add(program)
+    return unknown, remembered
 
 
 def confirm(subjects: Sequence[Subject], keys: Keys, memory: Memory, report: Report) -> tuple[int, int]:
@@ -119,7 +131,9 @@ def _parts(doubt: _Doubt, keys: Keys) -> Iterator[tuple[tuple[World, str], Part]
             doubt.worlds.append(world)
         elif telling := _valued(world, subject.place):
             part = part_of(subject, job, telling, keys, question="value")
-            if keys.recall_same(part) is None:
+            if keys.recall_now(part) is not None or (
+                keys.find_empty(part) is None and keys.recall_same(part) is None
+            ):
                 yield job, part
 
 

@@ -63,7 +63,7 @@ class RuleSet:
         """
         more = [*beside]
         for rule in changed:
-            if any(name in rule.expression for name in _FIRING):
+            if reads_alerts(rule.expression):
                 more += self.read_by(rule.expression)
         places = frozenset(telling)
         if more:
@@ -75,7 +75,11 @@ class RuleSet:
     def read_by(self, expression: str) -> Iterator[Place]:
         """Yield the rules whose series an expression reads; raises PromqlError when it is none."""
         for selector in _selectors(expression):
-            yield from _read_by(selector, self.rules, self.records)
+            yield from self.read_by_selector(selector)
+
+    def read_by_selector(self, selector: VectorSelector) -> Iterator[Place]:
+        """Yield the rules whose series a selector may find."""
+        yield from _read_by(selector, self.rules, self.records)
 
     def _reach(
         self, direction: str, place: Place, following: Callable[[Place], Iterable[Place]]
@@ -125,7 +129,7 @@ def _read_by(
         names = {selector.metric_name}
     else:
         asked = [matcher for matcher in selector.matchers if matcher.name == NAME_LABEL]
-        names = {name for name in (*records, *_FIRING) if all(_may_match(matcher, name) for matcher in asked)}
+        names = {name for name in (*records, *_FIRING) if all(may_match(matcher, name) for matcher in asked)}
     for name in names & records.keys():
         yield from records[name]
     if names & _FIRING:
@@ -138,11 +142,12 @@ def _told(selector: VectorSelector, alert: Rule) -> bool:
     fixed = {name: text for name, text in alert.labels.items() if "{{" not in text}
     fixed["alertname"] = alert.name
     return all(
-        _may_match(matcher, fixed[matcher.name]) for matcher in selector.matchers if matcher.name in fixed
+        may_match(matcher, fixed[matcher.name]) for matcher in selector.matchers if matcher.name in fixed
     )
 
 
-def _may_match(matcher: LabelMatcher, value: str) -> bool:
+def may_match(matcher: LabelMatcher, value: str) -> bool:
+    """Tell whether a matcher may find series with this value of its label."""
     # What Prometheus' patterns and Python's may read in two ways is taken to match.
     is_plain = matcher.operator in {"=", "!="} or _PLAIN_PATTERN.fullmatch(matcher.value)
     return not is_plain or matches(matcher, value)
@@ -161,6 +166,11 @@ def read_names(expression_text: str) -> frozenset[str]:
     """Return the series that an expression selects by name; raises PromqlError when it is none."""
     names = (selector.metric_name for selector in _selectors(expression_text))
     return frozenset(name for name in names if name is not None)
+
+
+def reads_alerts(expression_text: str) -> bool:
+    """Tell whether an expression may read that alerts fire."""
+    return any(name in expression_text for name in _FIRING)
 
 
 def selects_by_name(expression_text: str) -> bool:

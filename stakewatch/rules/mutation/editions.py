@@ -5,11 +5,13 @@ answers there as it did, so an answer that is remembered of the earlier edition 
 """
 
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from stakewatch.rules.files import Rule, RuleFile
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, rule_set
+from stakewatch.rules.mutation.emptiness import Emptiness
 from stakewatch.rules.mutation.memory import Memory, fingerprint
 from stakewatch.rules.mutation.trials import run_difference_trial
 from stakewatch.rules.scenarios import Scenario
@@ -30,6 +32,7 @@ class Editions:
         ]
         self._edited: dict[RuleSet, tuple[Mapping[Place, Rule], ...]] = {}
         self._answers: dict[tuple[str, ...], bool] = {}
+        self._asked: dict[tuple[str, ...], threading.Lock] = {}
 
     def instead(
         self, scenario: Scenario, rules: RuleSet, program: str, places: frozenset[Place]
@@ -74,8 +77,11 @@ class Editions:
         place, earlier = edited
         file = scenario.test_file.path
         key = (str(file), str(scenario.line), program, str(place[0]), str(place[1]), rule_key(earlier))
-        if key not in self._answers:
-            self._answers[key] = yields_the_same(scenario, rules, place, earlier, program)
+        # Who asks the same meanwhile waits for the answer.
+        with self._asked.setdefault(key, threading.Lock()):
+            if key not in self._answers:
+                is_same = Emptiness(scenario, rules).stays(place, earlier)
+                self._answers[key] = is_same or yields_the_same(scenario, rules, place, earlier, program)
         return self._answers[key]
 
 

@@ -13,6 +13,7 @@ from stakewatch.rules.mutation.editions import Editions, rule_key
 from stakewatch.rules.mutation.equivalents import Equivalent
 from stakewatch.rules.mutation.memory import Memory, combined
 from stakewatch.rules.mutation.mutants import Operator, mutants
+from stakewatch.rules.mutation.outcomes import Outcomes
 from stakewatch.rules.mutation.scoring import Mutation, Outcome
 from stakewatch.rules.mutation.subjects import Keys, Subject, assign
 from stakewatch.rules.mutation.trying import try_mutants
@@ -54,11 +55,15 @@ def measure_mutation(
     worlds, remarks = find_worlds(scenarios, memory, editions, report)
     assign(subjects, worlds)
     keys = Keys(memory, editions)
+    earlier = Outcomes(keys, memory)
+    unknown = earlier.recall(subjects)
     stages = (
-        notice_again(subjects, keys, memory, report),
-        try_mutants(subjects, worlds, keys, memory, report),
-        confirm(subjects, keys, memory, report),
+        (0, len(subjects) - len(unknown)),
+        notice_again(unknown, keys, memory, report),
+        try_mutants(unknown, worlds, keys, memory, report),
+        confirm(unknown, keys, memory, report),
     )
+    earlier.keep(unknown)
     editions.keep(rule_file for one in scenarios for rule_file in one.rule_files)
     listed = {(one.rule, one.change): one for one in equivalents}
     outcomes = tuple(_outcome(subject, listed) for subject in subjects)

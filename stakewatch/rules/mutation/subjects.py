@@ -133,6 +133,13 @@ class Keys:
         """Return what is remembered of the rules as they are."""
         return self.memory.get(part.key.now)
 
+    def find_empty(self, part: Part) -> bool | None:
+        """Return False where neither the rule nor the mutant can yield anything: nobody can notice."""
+        if not part.world.emptiness.stays(part.candidate.place, part.candidate.mutant.rule):
+            return None
+        self.memory.carry(part.key.now, answer=False)
+        return False
+
     def recall_earlier(self, part: Part) -> bool | None:
         """Return what is remembered of the rules as they were, where that holds still."""
         return self._recall_earlier(part.key)
@@ -257,7 +264,9 @@ def notice_key(
     return fingerprint(how, subject.rule.name, subject.mutant.change, *test, program, *(by or ()))
 
 
-def in_parallel(jobs: Sequence[Job], function: Callable[[Job], int], report: Callable[[int], None]) -> int:
+def in_parallel(
+    jobs: Sequence[Job], function: Callable[[Job], int], report: Callable[[int], None] = lambda _done: None
+) -> int:
     """Return the sum of a function of each job; as many at once as there are processors."""
     stopped = threading.Event()
 

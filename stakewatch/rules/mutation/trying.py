@@ -40,11 +40,15 @@ def try_mutants(
     """
     noticed: dict[tuple[Subject, str], Part] = {}
     left: dict[tuple[World, str, bool], list[Part]] = {}
-    remembered = 0
+    unknown: dict[Subject, Sequence[Part]] = {}
+
+    def recall(subject: Subject) -> int:
+        unknown[subject], recalled = _unknown(subject, keys)
+        return recalled
+
+    remembered = in_parallel(subjects, recall)
     for subject in subjects:
-        parts, recalled = _unknown(subject, keys)
-        remembered += recalled
-        for part in parts:
+        for part in unknown[subject]:
             if not subject.is_open(part.program):
                 continue
             before = list(_noticed_before(part, keys, memory))
@@ -119,7 +123,7 @@ def _unknown(subject: Subject, keys: Keys) -> tuple[Sequence[Part], int]:
     unknown: list[Part] = []
     remembered = 0
     # What is known of the rules as they are may be enough, and is found at once.
-    for recall in (keys.recall_now, keys.recall_same, keys.recall_earlier):
+    for recall in (keys.recall_now, keys.find_empty, keys.recall_same, keys.recall_earlier):
         unknown = []
         for part in parts:
             answer = recall(part) if subject.is_open(part.program) else None

@@ -12,6 +12,7 @@ from stakewatch.promql import PromqlError
 from stakewatch.rules.mutation.baseline import find_failing, passes
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, rule_set, selects_by_name
 from stakewatch.rules.mutation.editions import Editions
+from stakewatch.rules.mutation.emptiness import Emptiness
 from stakewatch.rules.mutation.memory import Memory, fingerprint
 from stakewatch.rules.promtool import MAJORS
 from stakewatch.rules.scenarios import Asserted, Scenario
@@ -33,6 +34,7 @@ class World:
     written: str
     fires: frozenset[str]
     cost: int
+    emptiness: Emptiness
     _read: dict[str, frozenset[Place]] = field(default_factory=dict)
     _sights: dict[Place, tuple[frozenset[Place], frozenset[Asserted]]] = field(default_factory=dict)
 
@@ -144,6 +146,7 @@ def _world(
         ),
         written=_written(scenario),
         fires=scenario.fires,
+        emptiness=Emptiness(scenario, rules),
         cost=int(scenario.end_seconds / scenario.step_seconds + 1) * (len(series) + 1),
     )
 
