@@ -16,7 +16,7 @@ from stakewatch.rules.mutation.mutants import Operator, mutants
 from stakewatch.rules.mutation.outcomes import Outcomes
 from stakewatch.rules.mutation.scoring import Mutation, Outcome
 from stakewatch.rules.mutation.subjects import Keys, Subject, assign
-from stakewatch.rules.mutation.trying import try_mutants
+from stakewatch.rules.mutation.trying import compare_survivors, try_mutants
 from stakewatch.rules.mutation.worlds import find_worlds
 from stakewatch.rules.scenarios import Scenario, find_rule_files, find_scenarios
 
@@ -62,6 +62,7 @@ def measure_mutation(
         notice_again(unknown, keys, memory, report),
         try_mutants(unknown, worlds, keys, memory, report),
         confirm(unknown, keys, memory, report),
+        (compare_survivors(unknown, keys, memory, report), 0),
     )
     earlier.keep(unknown)
     editions.keep(rule_file for one in scenarios for rule_file in one.rule_files)

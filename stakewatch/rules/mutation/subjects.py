@@ -66,8 +66,7 @@ class Key:
 class Part:
     """A mutant in one test, asked by one major, and what its answer is remembered by.
 
-    `same` makes what it is remembered by whether it yields the same as the rule; None where that is not
-    quicker to ask.
+    `same` makes what it is remembered by whether it records the same as the rule.
     """
 
     subject: Subject
@@ -75,7 +74,7 @@ class Part:
     program: str
     candidate: Candidate
     key: Key
-    same: Callable[[], Key | None]
+    same: Callable[[], Key]
 
 
 @dataclass
@@ -145,9 +144,18 @@ class Keys:
         return self._recall_earlier(part.key)
 
     def recall_same(self, part: Part) -> bool | None:
-        """Return False where the mutant yields the same as the rule, so that nobody can notice it."""
-        key = part.same()
-        return False if key is not None and self.recall(key) else None
+        """Return False where the mutant records the same as the rule, so that nobody can notice it."""
+        return False if self.compares(part) and self.recall(part.same()) else None
+
+    def compares(self, part: Part) -> bool:
+        """Tell whether it is worth asking first if the mutant records the same as the rule.
+
+        It is where much rests on the rule, and where nobody has noticed the mutant before.
+        """
+        candidate = part.candidate
+        if candidate.mutant.rule.record is None or candidate.at is not None:
+            return False
+        return len(candidate.wanted) >= _WIDE or self.survived(part.subject, part.program)
 
     def survived(self, subject: Subject, program: str) -> bool:
         """Tell whether there were earlier runs, and a mutant of this name was noticed in none."""
@@ -237,19 +245,13 @@ def part_of(
 
     wanted = below & world.rules.decisive(seen)
     what = question if at is None else " ".join((f"{question} at {at}", *(text for _, text in asserted)))
-
-    def same() -> Key | None:
-        if at is not None or (len(wanted) < _WIDE and not keys.survived(subject, program)):
-            return None
-        return key(frozenset({place}), "same", f"{world.given} {world.scenario.end_seconds}")
-
     return Part(
         subject,
         world,
         program,
         Candidate(subject.mutant, place, wanted, telling, asserted, at),
         key(seen, what, world.given),
-        same,
+        lambda: key(frozenset({place}), "same", f"{world.given} {world.scenario.end_seconds}"),
     )
 
 

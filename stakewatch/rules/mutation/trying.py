@@ -52,7 +52,7 @@ def try_mutants(
             if not subject.is_open(part.program):
                 continue
             before = list(_noticed_before(part, keys, memory))
-            if any(keys.recall(one.key) for one in before):
+            if any(map(keys.recall_now, before)):
                 remembered += 1
                 subject.noticed.add(part.program)
                 continue
@@ -68,6 +68,28 @@ def try_mutants(
         asked += in_parallel(jobs, lambda job: _run(*job, keys, memory), partial(_report, report, ended, of))
         ended += len(jobs)
     return asked, remembered
+
+
+def compare_survivors(
+    subjects: Sequence[Subject], keys: Keys, memory: Memory, report: Callable[[str, int, int], None]
+) -> int:
+    """Ask in which tests a mutant that nobody noticed records the same as the rule; return how many answers.
+
+    Those need not be asked again when what reads the rule is edited. Raises StakewatchError when promtool is
+    missing.
+    """
+    unknown: dict[tuple[World, str], list[Part]] = {}
+    for subject in subjects:
+        for part in _parts(subject, keys) if subject.rule.record is not None and not subject.noticed else ():
+            if keys.find_empty(part) is None and memory.get(part.same().now) is None:
+                unknown.setdefault((part.world, part.program), []).append(part)
+
+    def compare(job: tuple[World, str]) -> int:
+        _same(*job, unknown[job], memory)
+        return len(unknown[job])
+
+    jobs = list(unknown)
+    return in_parallel(jobs, compare, lambda done: report("what survivors record", done, len(jobs)))
 
 
 def _rounds(
@@ -123,7 +145,7 @@ def _unknown(subject: Subject, keys: Keys) -> tuple[Sequence[Part], int]:
     unknown: list[Part] = []
     remembered = 0
     # What is known of the rules as they are may be enough, and is found at once.
-    for recall in (keys.recall_now, keys.find_empty, keys.recall_same, keys.recall_earlier):
+    for recall in (keys.recall_now, keys.find_empty, keys.recall_same):
         unknown = []
         for part in parts:
             answer = recall(part) if subject.is_open(part.program) else None
@@ -173,9 +195,9 @@ def _notice_key_of(part: Part, sight: Sight, at: float) -> str:
 
 def _run(world: World, program: str, parts: Sequence[Part], keys: Keys, memory: Memory) -> int:
     """Ask one test about the mutants that no test has noticed yet; return how many answers it gave."""
-    left = [part for part in parts if part.subject.is_open(program)]
-    wide = [part for part in left if part.same() is not None]
-    same = _same(world, program, wide, memory)
+    left = [part for part in parts if _is_unknown(part, keys)]
+    compared = [part for part in left if keys.compares(part)]
+    same = _same(world, program, compared, memory)
     left = [part for part in left if part not in same]
     for some in _batches(left, MOST_AT_ONCE):
         trial = run_trial(world.scenario, world.rules, [part.candidate for part in some], program)
@@ -197,7 +219,17 @@ def _run(world: World, program: str, parts: Sequence[Part], keys: Keys, memory: 
                 # What it says alone holds when another alert is edited.
                 answers[_narrowed(some[number], sight, at, keys).key.now] = True
         memory.put(answers)
-    return len(wide) + len(left)
+    return len(compared) + len(left)
+
+
+def _is_unknown(part: Part, keys: Keys) -> bool:
+    """Tell whether a mutant is to be asked about; what was said before an edit may hold."""
+    if not part.subject.is_open(part.program):
+        return False
+    answer = keys.recall_earlier(part)
+    if answer:
+        part.subject.noticed.add(part.program)
+    return answer is None
 
 
 def _same(world: World, program: str, parts: Sequence[Part], memory: Memory) -> set[Part]:
@@ -209,7 +241,7 @@ def _same(world: World, program: str, parts: Sequence[Part], memory: Memory) -> 
         if trial.problem is not None:
             continue
         same = {part for number, part in enumerate(some) if number not in trial.noticed}
-        memory.put({key.now: part in same for part in some if (key := part.same()) is not None})
+        memory.put({part.same().now: part in same for part in some})
         found |= same
     return found
 

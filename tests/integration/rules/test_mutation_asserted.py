@@ -9,7 +9,7 @@ from stakewatch.rules.files import Rule
 from stakewatch.rules.mutation import confirmation, trying
 from stakewatch.rules.mutation.dependencies import Place, RuleSet, rule_set
 from stakewatch.rules.mutation.memory import Memory
-from stakewatch.rules.mutation.trials import Candidate, Trial, fails, run_trial
+from stakewatch.rules.mutation.trials import Candidate, Trial, fails, run_difference_trial, run_trial
 from stakewatch.rules.promtool import MAJORS
 from stakewatch.rules.scenarios import Scenario, find_scenarios
 from tests.integration.rules.editing import answers, edit, measured
@@ -149,3 +149,31 @@ def test_the_assertion_that_noticed_before_is_asked_alone(
     asked.clear()
     assert answers(measured(folder, memory)) == answers(first)
     assert asked
+
+
+def test_what_survived_is_first_asked_whether_it_records_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+
+    def whether_same(
+        scenario: Scenario, rules: RuleSet, changed: Sequence[tuple[Place, Rule]], program: str
+    ) -> Trial:
+        compared.extend(rule.expression for _, rule in changed)
+        return run_difference_trial(scenario, rules, changed, program)
+
+    monkeypatch.setattr(trying, "run_difference_trial", whether_same)
+    memory = Memory(folder / "memory.sqlite")
+    first = answers(measured(folder, memory))
+    survivor = ("load:worst", "aggregation: max -> min")
+    # Last of all, so that nobody asks again when what reads it is edited.
+    assert not first[survivor]
+    assert set(compared) >= {"min by (instance) (load:percent)"}
+    assert 'load{job="node"} * 110' not in compared
+    compared.clear()
+    edit(folder, "count_over_time(load:worst[1m])", "count_over_time(load:worst[60s])")
+    assert answers(measured(folder, memory)).items() >= {survivor: False}.items()
+    assert "min by (instance) (load:percent)" not in compared
+    edit(folder, "max by (instance)", "max by (instance )")
+    assert not answers(measured(folder, memory))[survivor]
+    assert "min by (instance ) (load:percent)" in compared

@@ -291,3 +291,17 @@ tests:
     assert answers(measured(tmp_path, memory))[more]
     edit(tmp_path, "== 1", "== 2")
     assert not answers(measured(tmp_path, memory))[more]
+
+
+def test_a_text_that_an_edit_adds_is_noticed_when_it_is_left_out(folder: Path) -> None:
+    memory = Memory(folder / "memory.sqlite")
+    measured(folder, memory)
+    edit(folder, "{summary: still busy}", "{summary: still busy, more: '{{ $value }}'}")
+    tests = folder / "rules.test.yaml"
+    text = tests.read_text(encoding="utf-8")
+    tests.write_text(
+        text.replace("{summary: still busy}", '{summary: still busy, more: "1"}'), encoding="utf-8"
+    )
+    found = answers(measured(folder, memory))
+    assert found["LoadHighForLong", "annotation more -> nothing"]
+    assert found == answers(measured(folder, Memory(None)))

@@ -240,18 +240,3 @@ def test_what_is_looked_at_early_does_not_wait_for_what_is_looked_at_late(
     measured(folder, Memory(None))
     assert {frozenset(ends) for ends in runs if 1200.0 in ends} == {frozenset({1200.0})}
     assert any(1200.0 not in ends for ends in runs)
-
-
-def test_what_nobody_noticed_before_is_first_asked_whether_it_is_the_same(folder: Path, asked: Asked) -> None:
-    memory = Memory(folder / "memory.sqlite")
-    first = measured(folder, memory)
-    survivor = next(
-        change for (rule, change), noticed in answers(first).items() if not noticed and rule == "Odd"
-    )
-    asked.clear()
-    edit(folder, "load:percent > 40 < 45", "load:percent > 40 < (45)")
-    second = measured(folder, memory)
-    assert answers(second)["Odd", survivor] is False
-    assert asked.same
-    assert survivor not in {change for change, _ in asked.alerts}
-    assert answers(second) == answers(measured(folder, Memory(None)))
