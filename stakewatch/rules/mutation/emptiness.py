@@ -4,7 +4,8 @@ Most tests of a file give the series of one alert and look at all. Where neither
 changed into can yield anything at any time, nobody notices the change, and nobody needs to be asked.
 """
 
-from collections.abc import Container, Mapping
+import threading
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -65,40 +66,42 @@ class Emptiness:
         """Read what `scenario` gives; a series that our parser does not know leaves all open."""
         self._rules = rules
         self._given = _given(scenario)
-        self._selected: dict[_Selected, bool] = {}
+        self._lock = threading.Lock()
         self._alive: frozenset[Place] | None = None
+        self._selected: dict[_Selected, bool] = {}
 
     def stays(self, place: Place, changed: Rule) -> bool:
         """Tell whether a rule yields nothing, and nothing when it is changed."""
-        return place not in self._living() and self._is_empty(_need(changed.expression), self._living())
+        alive = self._living()
+        return place not in alive and self._is_empty(_need(changed.expression), alive, self._selected)
 
     def _living(self) -> frozenset[Place]:
         """Return the rules that may yield something: what reads nothing but what is not there does not."""
-        if self._alive is None:
-            alive: set[Place] = set()
-            before = -1
-            while len(alive) > before:
-                before = len(alive)
-                alive |= {
-                    place
-                    for place, rule in self._rules.rules.items()
-                    if place not in alive and not self._is_empty(_need(rule.expression), alive)
-                }
-            self._selected.clear()
-            self._alive = frozenset(alive)
-        return self._alive
+        with self._lock:
+            if self._alive is None:
+                alive: frozenset[Place] = frozenset()
+                while more := frozenset(self._more_than(alive)):
+                    alive |= more
+                self._alive = alive
+            return self._alive
 
-    def _is_empty(self, need: _Need, alive: Container[Place]) -> bool:
+    def _more_than(self, alive: frozenset[Place]) -> Iterator[Place]:
+        selected: dict[_Selected, bool] = {}
+        for place, rule in self._rules.rules.items():
+            if place not in alive and not self._is_empty(_need(rule.expression), alive, selected):
+                yield place
+
+    def _is_empty(self, need: _Need, alive: Container[Place], selected: dict[_Selected, bool]) -> bool:
         match need:
             case None:
                 return False
             case _Either(one, other):
-                return self._is_empty(one, alive) or self._is_empty(other, alive)
+                return self._is_empty(one, alive, selected) or self._is_empty(other, alive, selected)
             case _Both(one, other):
-                return self._is_empty(one, alive) and self._is_empty(other, alive)
-        if need not in self._selected or self._alive is None:
-            self._selected[need] = self._finds_nothing(need, alive)
-        return self._selected[need]
+                return self._is_empty(one, alive, selected) and self._is_empty(other, alive, selected)
+        if need not in selected:
+            selected[need] = self._finds_nothing(need, alive)
+        return selected[need]
 
     def _finds_nothing(self, selected: _Selected, alive: Container[Place]) -> bool:
         if self._given is None or selected.name is None:

@@ -134,10 +134,8 @@ class Keys:
 
     def find_empty(self, part: Part) -> bool | None:
         """Return False where neither the rule nor the mutant can yield anything: nobody can notice."""
-        if not part.world.emptiness.stays(part.candidate.place, part.candidate.mutant.rule):
-            return None
-        self.memory.carry(part.key.now, answer=False)
-        return False
+        is_empty = part.world.emptiness.stays(part.candidate.place, part.candidate.mutant.rule)
+        return False if is_empty else None
 
     def recall_earlier(self, part: Part) -> bool | None:
         """Return what is remembered of the rules as they were, where that holds still."""

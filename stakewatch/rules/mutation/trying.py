@@ -152,7 +152,8 @@ def _unknown(subject: Subject, keys: Keys) -> tuple[Sequence[Part], int]:
             if answer is None:
                 unknown.append(part)
                 continue
-            remembered += 1
+            # What is empty was not asked before, and need not be.
+            remembered += recall != keys.find_empty
             if answer:
                 subject.noticed.add(part.program)
         parts = unknown
