@@ -1,5 +1,7 @@
 """What surely yields nothing in a test, told from what the test gives."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,3 +117,25 @@ def test_a_rule_that_yields_something_is_not_empty_however_it_is_changed(tmp_pat
 
 def test_a_series_that_is_given_without_a_name_leaves_all_open(tmp_path: Path) -> None:
     assert not stays_empty(scenario_of(tmp_path, '{job="node"}'), "idle")
+
+
+def test_many_threads_are_told_the_same(tmp_path: Path) -> None:
+    # Each record reads the one behind it, so that what yields something is only known after many rounds.
+    count = 60
+    chain = [f'      - {{record: "load:{one}", expr: "load:{one + 1} + 0"}}' for one in range(count)]
+    chain.append(f'      - {{record: "load:{count}", expr: load}}')
+    text = "\n".join(("groups:", "  - name: load", "    rules:", *chain))
+    scenario_of(tmp_path, "load")
+    (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
+    (scenario,) = find_scenarios(tmp_path)
+    rules = rule_set(scenario.rule_files)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            for _ in range(5):
+                emptiness = Emptiness(scenario, rules)
+                told = pool.map(lambda item, known=emptiness: known.stays(*item), rules.rules.items())
+                assert not any(told)
+    finally:
+        sys.setswitchinterval(before)
