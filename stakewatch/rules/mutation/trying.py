@@ -61,7 +61,10 @@ def try_mutants(
                 noticed[subject, part.program] = min(known, *before, key=_effort)
             fires = bool(part.candidate.asserted or part.world.expects(part.candidate.telling))
             left.setdefault((part.world, part.program, fires), []).append(part)
-    asked = ended = 0
+    # Nobody has a hint on what survived before, so every test is asked, by both majors at the same time.
+    survivors = [part for some in left.values() for part in some if keys.survived(part.subject, part.program)]
+    asked = compare(survivors, keys, memory, report)
+    ended = 0
     rounds = list(_rounds(worlds, noticed, left))
     of = sum(map(len, rounds))
     for jobs in rounds:
@@ -78,18 +81,28 @@ def compare_survivors(
     Those need not be asked again when what reads the rule is edited. Raises StakewatchError when promtool is
     missing.
     """
-    unknown: dict[tuple[World, str], list[Part]] = {}
-    for subject in subjects:
-        for part in _parts(subject, keys) if subject.rule.record is not None and not subject.noticed else ():
-            if keys.find_empty(part) is None and memory.get(part.same().now) is None:
-                unknown.setdefault((part.world, part.program), []).append(part)
+    parts = (part for subject in subjects if not subject.noticed for part in _parts(subject, keys))
+    return compare([part for part in parts if keys.find_empty(part) is None], keys, memory, report)
 
-    def compare(job: tuple[World, str]) -> int:
+
+def compare(
+    parts: Iterable[Part], keys: Keys, memory: Memory, report: Callable[[str, int, int], None]
+) -> int:
+    """Ask whether mutants record the same as the rule where that is not known; return how many answers.
+
+    Raises StakewatchError when promtool is missing.
+    """
+    unknown: dict[tuple[World, str], list[Part]] = {}
+    for part in parts:
+        if part.subject.rule.record is not None and keys.recall(part.same()) is None:
+            unknown.setdefault((part.world, part.program), []).append(part)
+
+    def ask(job: tuple[World, str]) -> int:
         _same(*job, unknown[job], memory)
         return len(unknown[job])
 
     jobs = list(unknown)
-    return in_parallel(jobs, compare, lambda done: report("what survivors record", done, len(jobs)))
+    return in_parallel(jobs, ask, lambda done: report("what survivors record", done, len(jobs)))
 
 
 def _rounds(
@@ -227,7 +240,9 @@ def _is_unknown(part: Part, keys: Keys) -> bool:
     """Tell whether a mutant is to be asked about; what was said before an edit may hold."""
     if not part.subject.is_open(part.program):
         return False
-    answer = keys.recall_earlier(part)
+    answer = keys.recall_same(part)
+    if answer is None:
+        answer = keys.recall_earlier(part)
     if answer:
         part.subject.noticed.add(part.program)
     return answer is None
