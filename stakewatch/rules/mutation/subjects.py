@@ -85,7 +85,7 @@ class Keys:
     editions: Editions
     known: dict[tuple[RuleSet, frozenset[Place]], str] = field(default_factory=dict)
     of_rules: dict[tuple[RuleSet, Place], str] = field(default_factory=dict)
-    survivors: dict[tuple[Subject, str], bool] = field(default_factory=dict)
+    survivors: dict[Subject, bool] = field(default_factory=dict)
 
     def of(self, rules: RuleSet, places: frozenset[Place]) -> str:
         """Return the fingerprint of some rules of a set."""
@@ -153,16 +153,18 @@ class Keys:
         candidate = part.candidate
         if candidate.mutant.rule.record is None or candidate.at is not None:
             return False
-        return len(candidate.wanted) >= _WIDE or self.survived(part.subject, part.program)
+        return len(candidate.wanted) >= _WIDE or self.survived(part.subject)
 
-    def survived(self, subject: Subject, program: str) -> bool:
+    def survived(self, subject: Subject) -> bool:
         """Tell whether there were earlier runs, and a mutant of this name was noticed in none."""
-        if (subject, program) not in self.survivors:
-            hints = (notice_key(how, subject, program) for how in (NOTICED, NOTICED_ALONE))
-            self.survivors[subject, program] = bool(self.memory.editions) and not any(
-                map(self.memory.get, hints)
+        if subject not in self.survivors:
+            hints = (
+                notice_key(how, subject, program)
+                for how in (NOTICED, NOTICED_ALONE)
+                for program in subject.asked
             )
-        return self.survivors[subject, program]
+            self.survivors[subject] = bool(self.memory.editions) and not any(map(self.memory.get, hints))
+        return self.survivors[subject]
 
     def _recall_earlier(self, key: Key) -> bool | None:
         for earlier in key.earlier():

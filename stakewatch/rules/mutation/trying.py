@@ -62,7 +62,7 @@ def try_mutants(
             fires = bool(part.candidate.asserted or part.world.expects(part.candidate.telling))
             left.setdefault((part.world, part.program, fires), []).append(part)
     # Nobody has a hint on what survived before, so every test is asked, by both majors at the same time.
-    survivors = [part for some in left.values() for part in some if keys.survived(part.subject, part.program)]
+    survivors = [part for some in left.values() for part in some if keys.survived(part.subject)]
     asked = compare(survivors, keys, memory, report)
     ended = 0
     rounds = list(_rounds(worlds, noticed, left))
