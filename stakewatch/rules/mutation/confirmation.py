@@ -124,16 +124,14 @@ def _parts(doubt: _Doubt, keys: Keys) -> Iterator[tuple[tuple[World, str], Part]
     """Yield what to ask about values; a test that must be run on the mutant alone is noted as such."""
     subject, program = doubt.subject, doubt.program
     for world in subject.worlds:
-        if program not in world.programs:
+        if program not in world.programs or world.emptiness.stays(subject.place, subject.mutant.rule):
             continue
         job = world, program
         if job in subject.untold or _must_run(world, subject.place):
             doubt.worlds.append(world)
         elif telling := _valued(world, subject.place):
             part = part_of(subject, job, telling, keys, question="value")
-            if keys.recall_now(part) is not None or (
-                keys.find_empty(part) is None and keys.recall_same(part) is None
-            ):
+            if keys.recall_same(part) is None:
                 yield job, part
 
 

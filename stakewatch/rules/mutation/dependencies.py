@@ -174,9 +174,12 @@ def reads_alerts(expression_text: str) -> bool:
 
 
 def selects_by_name(expression_text: str) -> bool:
-    """Tell whether an expression selects all by name, and no alerts; raises PromqlError when it is none."""
+    """Tell whether an expression selects all by name, no alerts, and has no other use for names.
+
+    Raises PromqlError when it is none.
+    """
     names = {selector.metric_name for selector in _selectors(expression_text)}
-    return names.isdisjoint({None, *_FIRING})
+    return names.isdisjoint({None, *_FIRING}) and NAME_LABEL not in expression_text
 
 
 @lru_cache(maxsize=20_000)

@@ -31,8 +31,16 @@ class Editions:
             for text in memory.editions
         ]
         self._edited: dict[RuleSet, tuple[Mapping[Place, Rule], ...]] = {}
+        self._emptiness: dict[tuple[str, int], Emptiness] = {}
         self._answers: dict[tuple[str, ...], bool] = {}
         self._asked: dict[tuple[str, ...], threading.Lock] = {}
+
+    def emptiness(self, scenario: Scenario, rules: RuleSet) -> Emptiness:
+        """Return what surely yields nothing in a test; the same test gives the same."""
+        key = str(scenario.test_file.path), scenario.line
+        if key not in self._emptiness:
+            self._emptiness[key] = Emptiness(scenario, rules)
+        return self._emptiness[key]
 
     def instead(
         self, scenario: Scenario, rules: RuleSet, program: str, places: frozenset[Place]
@@ -80,7 +88,7 @@ class Editions:
         # Who asks the same meanwhile waits for the answer.
         with self._asked.setdefault(key, threading.Lock()):
             if key not in self._answers:
-                is_same = Emptiness(scenario, rules).stays(place, earlier)
+                is_same = self.emptiness(scenario, rules).stays(place, earlier)
                 self._answers[key] = is_same or yields_the_same(scenario, rules, place, earlier, program)
         return self._answers[key]
 

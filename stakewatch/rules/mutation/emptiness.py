@@ -7,7 +7,7 @@ changed into can yield anything at any time, nobody notices the change, and nobo
 import threading
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 from stakewatch.promql import Expression, PromqlError, parse, walk
@@ -63,9 +63,9 @@ class Emptiness:
     """What surely yields nothing in a test at any time, told by the names and labels of what is given."""
 
     def __init__(self, scenario: Scenario, rules: RuleSet) -> None:
-        """Read what `scenario` gives; a series that our parser does not know leaves all open."""
+        """Tell it of a scenario; there a series that our parser does not know leaves all open."""
+        self._scenario = scenario
         self._rules = rules
-        self._given = _given(scenario)
         self._lock = threading.Lock()
         self._alive: frozenset[Place] | None = None
         self._selected: dict[_Selected, bool] = {}
@@ -74,6 +74,10 @@ class Emptiness:
         """Tell whether a rule yields nothing, and nothing when it is changed."""
         alive = self._living()
         return place not in alive and self._is_empty(_need(changed.expression), alive, self._selected)
+
+    @cached_property
+    def _given(self) -> Mapping[str, list[Mapping[str, str]]] | None:
+        return _given(self._scenario)
 
     def _living(self) -> frozenset[Place]:
         """Return the rules that may yield something: what reads nothing but what is not there does not."""

@@ -6,6 +6,7 @@ noticed it, and no single answer has to be found again.
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from stakewatch.rules.files import Rule
 from stakewatch.rules.mutation.dependencies import Place, reads_alerts
 from stakewatch.rules.mutation.memory import Memory, combined, fingerprint
 from stakewatch.rules.mutation.subjects import Keys, Subject
@@ -19,7 +20,7 @@ class Outcomes:
         """Look into `memory`, by `keys` of the rules."""
         self._keys = keys
         self._memory = memory
-        self._around: dict[Place, str] = {}
+        self._around: dict[tuple[Place, str | None], str] = {}
 
     def recall(self, subjects: Iterable[Subject]) -> list[Subject]:
         """Note by which majors mutants were noticed, and return those of which that is not known."""
@@ -43,21 +44,21 @@ class Outcomes:
         return True
 
     def _keys_of(self, subject: Subject) -> Iterator[tuple[str, str]]:
+        changed = subject.mutant.rule
         # A changed matcher of ALERTS may ask for alerts that the rule has nothing to do with.
-        if reads_alerts(subject.mutant.rule.expression):
-            return
-        if subject.place not in self._around:
-            self._around[subject.place] = combined(
-                part for world in subject.worlds for part in self._parts(world, subject.place)
+        around = subject.place, changed.expression if reads_alerts(changed.expression) else None
+        if around not in self._around:
+            self._around[around] = combined(
+                part for world in subject.worlds for part in self._parts(world, subject.place, changed)
             )
         for program in sorted(subject.asked):
-            yield program, combined(("outcome", self._around[subject.place], subject.key, program))
+            yield program, combined(("outcome", self._around[around], subject.key, program))
 
-    def _parts(self, world: World, place: Place) -> Sequence[str]:
-        """Return what all answers of a test about the mutants of a rule depend on."""
+    def _parts(self, world: World, place: Place, changed: Rule) -> Sequence[str]:
+        """Return what all answers of a test about a mutant of a rule depend on."""
         affected = world.rules.affected(place)
         read = (one for asserted in world.asserted(affected) for one in world.read_by(asserted))
-        decisive = world.rules.decisive((*affected, *read))
+        decisive = world.rules.decisive((*affected, *read), [changed])
         texts = [dict(world.rules.rules[one].annotations) for one in sorted(affected)]
         versions = [(program, world.versions[program]) for program in world.programs]
         return (

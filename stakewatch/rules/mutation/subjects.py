@@ -132,11 +132,6 @@ class Keys:
         """Return what is remembered of the rules as they are."""
         return self.memory.get(part.key.now)
 
-    def find_empty(self, part: Part) -> bool | None:
-        """Return False where neither the rule nor the mutant can yield anything: nobody can notice."""
-        is_empty = part.world.emptiness.stays(part.candidate.place, part.candidate.mutant.rule)
-        return False if is_empty else None
-
     def recall_earlier(self, part: Part) -> bool | None:
         """Return what is remembered of the rules as they were, where that holds still."""
         return self._recall_earlier(part.key)

@@ -156,7 +156,7 @@ def run_trial(scenario: Scenario, rules: RuleSet, candidates: Sequence[Candidate
         for at, place in sorted(candidate.looks(scenario, rules), reverse=True):
             if firing.get((at, other, place), nothing) != firing.get((at, _PLAIN, place), nothing):
                 by.setdefault(number, {})[place] = at
-        for at, text in () if is_text else candidate.asserted:
+        for at, text in () if is_text else sorted(candidate.asserted, reverse=True):
             copied = renamed(text, names[number])
             if _values(yielded[at, copied], names[number]) != _values(yielded[at, text], {}):
                 by.setdefault(number, {})[text] = at

@@ -62,8 +62,8 @@ def try_mutants(
             fires = bool(part.candidate.asserted or part.world.expects(part.candidate.telling))
             left.setdefault((part.world, part.program, fires), []).append(part)
     # Nobody has a hint on what survived before, so every test is asked, by both majors at the same time.
-    survivors = [part for some in left.values() for part in some if keys.survived(part.subject)]
-    asked = compare(survivors, keys, memory, report)
+    survivors = (part for some in left.values() for part in some if keys.survived(part.subject))
+    asked = _compare_all(survivors, keys, memory, report)
     ended = 0
     rounds = list(_rounds(worlds, noticed, left))
     of = sum(map(len, rounds))
@@ -82,27 +82,22 @@ def compare_survivors(
     missing.
     """
     parts = (part for subject in subjects if not subject.noticed for part in _parts(subject, keys))
-    return compare([part for part in parts if keys.find_empty(part) is None], keys, memory, report)
+    return _compare_all(parts, keys, memory, report)
 
 
-def compare(
+def _compare_all(
     parts: Iterable[Part], keys: Keys, memory: Memory, report: Callable[[str, int, int], None]
 ) -> int:
-    """Ask whether mutants record the same as the rule where that is not known; return how many answers.
-
-    Raises StakewatchError when promtool is missing.
-    """
-    unknown: dict[tuple[World, str], list[Part]] = {}
+    by_run: dict[tuple[World, str], list[Part]] = {}
     for part in parts:
-        if part.subject.rule.record is not None and keys.recall(part.same()) is None:
-            unknown.setdefault((part.world, part.program), []).append(part)
-
-    def ask(job: tuple[World, str]) -> int:
-        _same(*job, unknown[job], memory)
-        return len(unknown[job])
-
-    jobs = list(unknown)
-    return in_parallel(jobs, ask, lambda done: report("what survivors record", done, len(jobs)))
+        if part.subject.rule.record is not None:
+            by_run.setdefault((part.world, part.program), []).append(part)
+    jobs: list[_Job] = [(*run, some) for run, some in by_run.items()]
+    return in_parallel(
+        jobs,
+        lambda job: _compare(*job, keys, memory),
+        lambda done: report("what survivors record", done, len(jobs)),
+    )
 
 
 def _rounds(
@@ -158,15 +153,14 @@ def _unknown(subject: Subject, keys: Keys) -> tuple[Sequence[Part], int]:
     unknown: list[Part] = []
     remembered = 0
     # What is known of the rules as they are may be enough, and is found at once.
-    for recall in (keys.recall_now, keys.find_empty, keys.recall_same):
+    for recall in (keys.recall_now, keys.recall_same):
         unknown = []
         for part in parts:
             answer = recall(part) if subject.is_open(part.program) else None
             if answer is None:
                 unknown.append(part)
                 continue
-            # What is empty was not asked before, and need not be.
-            remembered += recall != keys.find_empty
+            remembered += 1
             if answer:
                 subject.noticed.add(part.program)
         parts = unknown
@@ -176,6 +170,8 @@ def _unknown(subject: Subject, keys: Keys) -> tuple[Sequence[Part], int]:
 def _parts(subject: Subject, keys: Keys) -> Iterator[Part]:
     """Yield the mutant in each test that can notice it, with the major to ask, while it is worth asking."""
     for world in subject.worlds:
+        if world.emptiness.stays(subject.place, subject.mutant.rule):
+            continue
         telling, asserted = world.sights(subject.place)
         for program in subject.asked.intersection(world.programs) if telling or asserted else ():
             if subject.is_open(program):
@@ -210,9 +206,8 @@ def _notice_key_of(part: Part, sight: Sight, at: float) -> str:
 def _run(world: World, program: str, parts: Sequence[Part], keys: Keys, memory: Memory) -> int:
     """Ask one test about the mutants that no test has noticed yet; return how many answers it gave."""
     left = [part for part in parts if _is_unknown(part, keys)]
-    compared = [part for part in left if keys.compares(part)]
-    same = _same(world, program, compared, memory)
-    left = [part for part in left if part not in same]
+    asked = _compare(world, program, [part for part in left if keys.compares(part)], keys, memory)
+    left = [part for part in left if keys.recall_same(part) is None]
     for some in _batches(left, MOST_AT_ONCE):
         trial = run_trial(world.scenario, world.rules, [part.candidate for part in some], program)
         if trial.problem is not None:
@@ -233,7 +228,7 @@ def _run(world: World, program: str, parts: Sequence[Part], keys: Keys, memory: 
                 # What it says alone holds when another alert is edited.
                 answers[_narrowed(some[number], sight, at, keys).key.now] = True
         memory.put(answers)
-    return len(compared) + len(left)
+    return asked + len(left)
 
 
 def _is_unknown(part: Part, keys: Keys) -> bool:
@@ -248,18 +243,18 @@ def _is_unknown(part: Part, keys: Keys) -> bool:
     return answer is None
 
 
-def _same(world: World, program: str, parts: Sequence[Part], memory: Memory) -> set[Part]:
-    """Return the mutants that record what the rule does at every step of a test: all else is the same too."""
-    found: set[Part] = set()
-    for some in _batches(parts, MOST_AT_ONCE):
+def _compare(world: World, program: str, parts: Sequence[Part], keys: Keys, memory: Memory) -> int:
+    """Ask, where that is not known, which mutants record what the rule does at every step of a test.
+
+    For them all else is the same too. Returns how many answers it gave.
+    """
+    unknown = [part for part in parts if keys.recall(part.same()) is None]
+    for some in _batches(unknown, MOST_AT_ONCE):
         changed = [(part.candidate.place, part.candidate.mutant.rule) for part in some]
         trial = run_difference_trial(world.scenario, world.rules, changed, program)
-        if trial.problem is not None:
-            continue
-        same = {part for number, part in enumerate(some) if number not in trial.noticed}
-        memory.put({part.same().now: part in same for part in some})
-        found |= same
-    return found
+        if trial.problem is None:
+            memory.put({part.same().now: number not in trial.noticed for number, part in enumerate(some)})
+    return len(unknown)
 
 
 def _batches(parts: Sequence[Part], most: int) -> Iterator[Sequence[Part]]:

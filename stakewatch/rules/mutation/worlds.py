@@ -22,8 +22,9 @@ from stakewatch.rules.scenarios import Asserted, Scenario
 class World:
     """A test that counts: `programs` are the majors of promtool on which it passes.
 
-    `versions` has the version of each major, `given` is the fingerprint of the test's input, `written` of all
-    of it, `cost` is how much there is to evaluate.
+    `versions` has the version of each major, `given` is the fingerprint of the test's input and of when it
+    looks at what, `written` of all of it, `cost` is how much there is to evaluate, `emptiness` tells which
+    rules yield nothing in it.
     """
 
     scenario: Scenario
@@ -108,9 +109,11 @@ def find_worlds(
         running = {
             pool.submit(passes_on, (path, major)): (path, major) for path in by_file for major in MAJORS
         }
-        for done, _ in enumerate(as_completed(running), start=1):
+        passing = set()
+        for done, future in enumerate(as_completed(running), start=1):
             report("tests as they are", done, len(running))
-        passing = {job for future, job in running.items() if future.result()}
+            if future.result():
+                passing.add(running[future])
         programs = {path: tuple(one for one in MAJORS if (path, one) in passing) for path in by_file}
         failing = [path for path, some in programs.items() if not some]
         told = pool.map(lambda path: find_failing(by_file[path], MAJORS[0]), failing)
@@ -118,9 +121,10 @@ def find_worlds(
     failed = {(remark.path, remark.line) for remark in remarks}
     worlds = [
         # Of a file of which some tests fail the others count, on the newer major.
-        _world(scenario, sets[_paths(scenario)], programs[scenario.test_file.path] or MAJORS[:1], versions)
-        for scenario in scenarios
-        if (scenario.test_file.path, scenario.line) not in failed
+        _world(scenario, sets[_paths(scenario)], programs[path] or MAJORS[:1], versions, editions)
+        for path, members in by_file.items()
+        for scenario in members
+        if (path, scenario.line) not in failed
     ]
     worlds.sort(key=lambda world: (world.cost, str(world.scenario.test_file.path), world.scenario.line))
     remarks.sort(key=lambda remark: (str(remark.path), remark.line))
@@ -132,7 +136,11 @@ def _paths(scenario: Scenario) -> tuple[Path, ...]:
 
 
 def _world(
-    scenario: Scenario, rules: RuleSet, programs: tuple[str, ...], versions: Mapping[str, str]
+    scenario: Scenario,
+    rules: RuleSet,
+    programs: tuple[str, ...],
+    versions: Mapping[str, str],
+    editions: Editions,
 ) -> World:
     series = scenario.world.get("input_series") or ()
     order = list(scenario.test_file.group_eval_order)
@@ -146,7 +154,7 @@ def _world(
         ),
         written=_written(scenario),
         fires=scenario.fires,
-        emptiness=Emptiness(scenario, rules),
+        emptiness=editions.emptiness(scenario, rules),
         cost=int(scenario.end_seconds / scenario.step_seconds + 1) * (len(series) + 1),
     )
 
